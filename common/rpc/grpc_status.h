@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <grpcpp/support/status.h>
+
+#include "common/base/error.h"
+
+namespace brood {
+
+// The only place where errors of ours become gRPC's and back. The details are a
+// google.rpc.Status with ErrorInfo {reason, domain "brood"}, a BadRequest where
+// a field is at fault, and a RetryInfo where trying again later may help.
+grpc::Status ToGrpcStatus(const Error& error);
+grpc::Status ToGrpcStatus(const Status& status);
+
+// Reason and field are empty where the peer sent no details.
+Error FromGrpcStatus(const grpc::Status& status);
+
+}  // namespace brood
