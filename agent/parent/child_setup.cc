@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The child's half uses bare system calls: the sanitizers' and libc's versions
+// keep accounts in memory, which a child between clone and exec shares with us.
+#include "agent/parent/child_setup.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/parent/in_child.h"
+#include "common/base/unique_fd.h"
+
+namespace brood {
+namespace {
+
+constexpr int kSignals = 64;  // The kernel's count; its sets are as many bits.
+
+// The kernel's own struct, zero: the default action, no flags, nothing blocked.
+struct DefaultAction {
+  unsigned long words[4];
+};
+
+BROOD_IN_CHILD void ResetSignals() {
+  const DefaultAction action = {};
+  for (int number = 1; number <= kSignals; ++number) {
+    // KILL and STOP fail, as they should.
+    ::syscall(SYS_rt_sigaction, number, &action, nullptr, sizeof(uint64_t));
+  }
+  // Only now: no handler of ours may run in the child.
+  const uint64_t none = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof(none));
+}
+
+BROOD_IN_CHILD bool Step(StartSlot* slot, ChildStep step, long result) {
+  if (result >= 0) return true;
+  NoteChildFailure(slot, step, errno);
+  return false;
+}
+
+}  // namespace
+
+std::vector<ChildLimit> ChildLimits(const internal::v1::StartJob& job, const rlimit& files) {
+  std::vector<ChildLimit> limits;
+  limits.reserve(1 + static_cast<size_t>(job.limits_size()));
+  limits.push_back(ChildLimit{RLIMIT_NOFILE, files});
+  for (const internal::v1::Limit& limit : job.limits()) {
+    limits.push_back(ChildLimit{limit.resource(), rlimit{limit.value(), limit.value()}});
+  }
+  return limits;
+}
+
+ChildStep FindSetupFault(const internal::v1::StartJob& job, int* error_number) {
+  for (const internal::v1::Limit& limit : job.limits()) {
+    rlimit now{};
+    *error_number = EPERM;
+    if (::syscall(SYS_prlimit64, 0, limit.resource(), nullptr, &now) != 0) {
+      *error_number = errno;
+      return ChildStep::kLimit;
+    }
+    if (limit.value() > now.rlim_max && ::geteuid() != 0) return ChildStep::kLimit;
+  }
+  if (job.working_directory().empty()) return ChildStep::kNone;
+  const UniqueFd directory(
+      ::open(job.working_directory().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (directory && ::faccessat(directory.get(), ".", X_OK, AT_EACCESS) == 0) {
+    return ChildStep::kNone;
+  }
+  *error_number = errno;
+  return ChildStep::kChdir;
+}
+
+BROOD_IN_CHILD void NoteChildFailure(StartSlot* slot, ChildStep step, int error_number) {
+  slot->error_number = error_number;
+  slot->failed_step = static_cast<uint32_t>(step);
+}
+
+BROOD_IN_CHILD bool SetUpChild(const ChildSetup& setup) {
+  StartSlot* const slot = setup.slot;
+  slot->pid = static_cast<int32_t>(::syscall(SYS_getpid));
+  timespec now{};
+  ::syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
+  slot->start_ns = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+
+  if (!Step(slot, ChildStep::kSetsid, ::syscall(SYS_setsid))) return false;
+  ResetSignals();
+  if (!Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.input, 0, 0)) ||
+      !Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.output, 1, 0)) ||
+      !Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.error, 2, 0))) {
+    return false;
+  }
+  for (size_t i = 0; i < setup.limit_count; ++i) {
+    const ChildLimit& limit = setup.limits[i];
+    if (!Step(slot, ChildStep::kLimit,
+              ::syscall(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr))) {
+      return false;
+    }
+  }
+  if (setup.directory != nullptr &&
+      !Step(slot, ChildStep::kChdir, ::syscall(SYS_chdir, setup.directory))) {
+    return false;
+  }
+  if (setup.sets_umask) ::syscall(SYS_umask, setup.umask);
+  return true;
+}
+
+}  // namespace brood

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/parent/environment.h"
+
+#include <unistd.h>
+
+#include <cstring>
+
+namespace brood {
+namespace {
+
+std::string_view NameOf(const char* entry) {
+  const char* const equals = std::strchr(entry, '=');
+  return equals != nullptr ? std::string_view(entry, static_cast<size_t>(equals - entry)) : entry;
+}
+
+bool HasName(const char* entry, std::string_view name) {
+  return std::strncmp(entry, name.data(), name.size()) == 0 && entry[name.size()] == '=';
+}
+
+}  // namespace
+
+std::vector<std::string> CopyEnvironment() {
+  std::vector<std::string> copy;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    copy.emplace_back(*entry);
+  }
+  return copy;
+}
+
+JobEnvironment::JobEnvironment(const char* const* base, const internal::v1::StartJob& job) {
+  const internal::v1::EnvironmentChange& change = job.environment();
+  if (!change.clear()) {
+    for (; base != nullptr && *base != nullptr; ++base) pointers_.push_back(*base);
+  }
+  for (const std::string& name : change.unset()) Unset(name);
+  for (const std::string& entry : change.set()) Set(entry.c_str());
+  own_ = {"BROOD_HOST=" + job.host(), "BROOD_JOB_ID=" + job.job_id(),
+          "BROOD_RUN_ID=" + job.run_id(), "BROOD_MODE=fork"};
+  for (const std::string& entry : own_) Set(entry.c_str());
+  pointers_.push_back(nullptr);
+}
+
+const char** JobEnvironment::Place(std::string_view name) {
+  for (const char*& entry : pointers_) {
+    if (entry != nullptr && HasName(entry, name)) return &entry;
+  }
+  return nullptr;
+}
+
+void JobEnvironment::Set(const char* entry) {
+  if (const char** const place = Place(NameOf(entry))) {
+    *place = entry;
+  } else {
+    pointers_.push_back(entry);
+  }
+}
+
+void JobEnvironment::Unset(std::string_view name) {
+  std::erase_if(pointers_, [name](const char* entry) { return HasName(entry, name); });
+}
+
+const char* JobEnvironment::Find(std::string_view name) const {
+  for (const char* const entry : pointers_) {
+    if (entry != nullptr && HasName(entry, name)) return entry + name.size() + 1;
+  }
+  return nullptr;
+}
+
+}  // namespace brood

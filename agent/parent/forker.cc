@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/parent/forker.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "agent/parent/limits.h"
+#include "common/base/clock.h"
+
+namespace brood {
+
+using internal::v1::StartJob;
+
+void Forker::StartWaiting() {
+  starved_ = false;
+  while (!waiting_.empty() && !starved_) {
+    std::vector<std::unique_ptr<ForkedCall>> batch;
+    std::vector<uint64_t> keys;
+    while (!waiting_.empty() && batch.size() < kJobsPerStreamsFrame && !starved_) {
+      std::unique_ptr<ForkedCall> call = Prepare();
+      if (call == nullptr) continue;
+      keys.push_back(call->job_key());
+      batch.push_back(std::move(call));
+    }
+    // Before the first byte can be written: the agent has the readers' ends.
+    parts_.streams->Announce(keys);
+    for (const std::unique_ptr<ForkedCall>& call : batch) {
+      Fork(call.get());
+      parts_.notes->RingSometimes();
+    }
+    parts_.notes->Ring();
+  }
+}
+
+// Takes the front of the line; null if it is not to be forked, now or ever.
+std::unique_ptr<ForkedCall> Forker::Prepare() {
+  const StartJob& front = waiting_.front();
+  const brood_task* const task = parts_.libraries->Find(front.task());
+  if (task == nullptr) {
+    Fail(front, "call", 0,
+         "there is no task '" + front.task() + "' in this parent; see `brood tasks`");
+    waiting_.pop_front();
+    return nullptr;
+  }
+  errno = 0;
+  const uint32_t slot = parts_.slots->Reserve(front.job_key(), front.attempt(), true);
+  if (slot == kNoSlot) {
+    if (errno == ENOSPC) {
+      Fail(front, "slot", ENOSPC,
+           ErrnoError(ENOSPC, "cannot reserve the 64 KiB that the call returns its value in")
+               .message);
+      waiting_.pop_front();
+    } else {
+      starved_ = true;
+    }
+    return nullptr;
+  }
+  auto call =
+      std::make_unique<ForkedCall>(std::move(waiting_.front()), task, parts_.cells, parts_.files);
+  waiting_.pop_front();
+  call->SetSlot(*parts_.slots, slot);
+  if (const Status failed = call->Bind()) {
+    FailPrepared(*call, "call", 0, failed->message);
+    return nullptr;
+  }
+  int error_number = 0;
+  const ChildStep fault = FindSetupFault(call->job(), &error_number);
+  if (fault != ChildStep::kNone) {
+    const std::string what = fault == ChildStep::kChdir ? "cannot enter the working directory '" +
+                                                              call->job().working_directory() + "'"
+                                                        : "cannot set the limits of the call";
+    FailPrepared(*call, ChildStepName(fault), error_number, ErrnoError(error_number, what).message);
+    return nullptr;
+  }
+  Result<JobPipes> pipes = MakeJobPipes(call->job().stdin_stream(), &error_number);
+  if (!pipes) {
+    FailPrepared(*call, ChildStepName(ChildStep::kPipe), error_number, pipes.error().message);
+    return nullptr;
+  }
+  *call->pipes() = *std::move(pipes);
+  parts_.streams->Keep(call->job_key(), call->pipes());
+  return call;
+}
+
+void Forker::Fork(ForkedCall* call) {
+  const StartJob& job = call->job();
+  const int64_t at_gate = BootTimeNanos();
+  if (!parts_.gate->Close(kGateWaitNanos)) {
+    const std::string holder = parts_.threads->NameGateHolder();
+    FailPrepared(
+        *call, "gate", 0,
+        "the job " + (holder.empty() ? std::string("that holds the gate") : "'" + holder + "'") +
+            " is changing a cell for longer than two seconds, so that this process cannot be "
+            "copied; end that job");
+    return;
+  }
+  const uint32_t threads = parts_.threads->count();
+  // No signal may meet the child before its handlers are those of a new process.
+  const uint64_t all = ~uint64_t{0};
+  uint64_t signals = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &signals, sizeof(all));
+  const int64_t before = BootTimeNanos();
+  const pid_t pid = ::fork();
+  if (pid == 0) call->RunInChild(parts_.gate, parts_.null_input, parts_.doorbell);
+  const int failed = errno;
+  const int64_t after = BootTimeNanos();
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, nullptr, sizeof(signals));
+  parts_.gate->Open();
+  if (pid < 0) {
+    FailPrepared(*call, ChildStepName(ChildStep::kFork), failed,
+                 ErrnoError(failed, "cannot fork this process").message);
+    return;
+  }
+  Note note;
+  note.kind = NoteKind::kStarted;
+  note.job_key = job.job_key();
+  note.attempt = job.attempt();
+  note.pid = pid;
+  note.tid = pid;
+  note.ppid = ::getpid();
+  note.pgid = pid;
+  note.start_ns = before;
+  note.fork_ns = after - before;
+  note.gate_wait_ns = before - at_gate;
+  note.threads_at_fork = threads;
+  note.slot = call->slot();
+
+  auto process = std::make_unique<ProcessJob>();
+  process->job_key = job.job_key();
+  process->attempt = job.attempt();
+  process->slot = call->slot();
+  process->pid = pid;
+  parts_.reaper->Watch(
+      parts_.processes->Add(std::move(process), [this, &note] { parts_.notes->Add(note); }));
+}
+
+void Forker::Fail(const StartJob& job, std::string_view step, int error_number,
+                  std::string_view sentence) {
+  parts_.notes->AddFailed(job.job_key(), job.attempt(), step, error_number, sentence);
+}
+
+void Forker::FailPrepared(const ForkedCall& call, std::string_view step, int error_number,
+                          std::string_view sentence) {
+  Fail(call.job(), step, error_number, sentence);
+  parts_.streams->Drop(call.job_key());
+  parts_.slots->Free(call.slot());
+}
+
+}  // namespace brood

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "common/base/error.h"
+#include "common/base/unique_fd.h"
+
+namespace brood {
+
+// The streams of one job. Its own end of an output is open for reading too, so
+// that no SIGPIPE meets it should every reader die.
+struct JobPipes {
+  UniqueFd input_read;    // the job's; empty unless asked for
+  UniqueFd input_write;   // the agent's
+  UniqueFd output_read;   // the agent's and ours
+  UniqueFd output_write;  // the job's
+  UniqueFd error_read;
+  UniqueFd error_write;
+};
+
+// The pipes of stdout and stderr, and of stdin if `input`. All close-on-exec.
+// `error_number` is set where it fails.
+Result<JobPipes> MakeJobPipes(bool input, int* error_number);
+
+// Opens the other end of a pipe for reading and writing.
+Result<UniqueFd> ReopenReadWrite(int fd, int flags);
+
+}  // namespace brood

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/outbox/slot_file.h"
+#include "agent/parent/job_keys.h"
+#include "agent/parent/job_streams.h"
+#include "agent/parent/launch_child.h"
+#include "agent/parent/notes.h"
+#include "agent/parent/reaper.h"
+#include "brood/internal/v1/frames.pb.h"
+#include "common/base/event_loop.h"
+#include "common/base/frame_socket.h"
+
+namespace brood {
+
+// Starts commands, on a thread of its own with its own connection to the agent:
+// a program on a dead mount stops this thread only, and a command needs no
+// hand-over between threads.
+class Launcher {
+ public:
+  struct Parts {
+    Notes* notes = nullptr;
+    SlotFile* slots = nullptr;
+    JobKeys* keys = nullptr;
+    JobStreams* streams = nullptr;
+    ProcessTable* processes = nullptr;
+    Reaper* reaper = nullptr;
+    rlimit files{};                                       // the descriptor limit of the jobs
+    std::vector<std::string> environment;                 // that the jobs start from
+    int null_input = -1;                                  // /dev/null
+    std::function<void(internal::v1::StartJob)> on_call;  // a call that came here; any thread
+  };
+
+  // Starts the thread.
+  static Result<std::unique_ptr<Launcher>> Create(Parts parts);
+  Launcher(const Launcher&) = delete;
+  Launcher& operator=(const Launcher&) = delete;
+
+  // The rest from any thread.
+
+  // Takes over a connection, instead of the one before, and the frames that came already.
+  void Adopt(uint64_t agent_incarnation, std::unique_ptr<FrameSocket> socket,
+             std::vector<std::string> frames);
+  // Closes the connection of an older agent.
+  void FenceBelow(uint64_t agent_incarnation);
+  void Start(internal::v1::StartJob job);
+  // A slot was freed.
+  void OnSlotFree();
+  // Lets the thread end, after the launch it is in; does not wait for it.
+  void Stop();
+
+ private:
+  // A job on its way through one batch.
+  struct Prepared {
+    internal::v1::StartJob job;
+    JobPipes pipes;
+    uint32_t slot = 0;
+  };
+
+  Launcher(Parts parts, std::unique_ptr<EventLoop> loop, std::unique_ptr<ChildLauncher> children);
+  static void* Run(void* launcher);
+  void OnReadable();
+  void Disconnect();
+  void Handle(std::string_view payload);
+  void StartWaiting();
+  bool Prepare(internal::v1::StartJob* job, Prepared* prepared);
+  void Launch(Prepared* prepared);
+  void Fail(const Prepared& prepared, ChildStep step, int error_number,
+            const std::string& sentence);
+
+  const Parts parts_;
+  const std::unique_ptr<EventLoop> loop_;
+  const std::unique_ptr<ChildLauncher> children_;
+  std::vector<const char*> base_environment_;
+  // The thread's own.
+  std::unique_ptr<FrameSocket> socket_;
+  uint64_t agent_incarnation_ = 0;
+  std::deque<internal::v1::StartJob> waiting_;
+  std::atomic<bool> starved_{false};  // waits for a slot
+};
+
+}  // namespace brood

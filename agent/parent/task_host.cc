@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of functions behind brood_host: each finds the call and asks it.
+#include "agent/parent/running_call.h"
+#include "agent/parent/value.h"
+
+namespace brood {
+namespace {
+
+std::string_view View(const void* data, size_t size) {
+  return size > 0 && data != nullptr ? std::string_view(static_cast<const char*>(data), size)
+                                     : std::string_view();
+}
+
+int CellRead(brood_job* job, const char* name, brood_value* value) {
+  RunningCall* const call = job->call;
+  return call->cells()->Read(call->cell_user(), name, call->kept(), value);
+}
+
+int CellWrite(brood_job* job, const char* name, const brood_value* value) {
+  RunningCall* const call = job->call;
+  return call->cells()->Write(call->cell_user(), name, *value);
+}
+
+int CellAdd(brood_job* job, const char* name, int64_t delta, int64_t* now) {
+  RunningCall* const call = job->call;
+  return call->cells()->Add(call->cell_user(), name, delta, now);
+}
+
+int CellUpdate(brood_job* job, const char* name, brood_cell_change change, void* context,
+               brood_value* after) {
+  RunningCall* const call = job->call;
+  return call->cells()->Update(call->cell_user(), name, change, context, call->kept(), after);
+}
+
+void Progress(brood_job* job, double fraction, const char* text, size_t size) {
+  job->call->Progress(fraction, View(text, size));
+}
+
+int Write(brood_job* job, int stream, const void* data, size_t size) {
+  return job->call->Write(stream, View(data, size));
+}
+
+int StopRequested(brood_job* job) { return job->call->StopRequested() ? 1 : 0; }
+
+int Sleep(brood_job* job, int64_t nanoseconds) { return job->call->Sleep(nanoseconds); }
+
+int ReturnValue(brood_job* job, const brood_value* value) { return job->call->SetReturned(*value); }
+
+void ThrowText(brood_job* job, const char* text, size_t size) {
+  job->call->SetThrown(View(text, size));
+}
+
+const char* JobId(brood_job* job) { return job->call->job().job_id().c_str(); }
+
+int IsThread(brood_job* job) { return job->call->is_thread() ? 1 : 0; }
+
+}  // namespace
+
+const brood_host* TaskHost() {
+  static constexpr brood_host kHost = {
+      BROOD_TASK_ABI_VERSION,
+      sizeof(brood_host),
+      CellRead,
+      CellWrite,
+      CellAdd,
+      CellUpdate,
+      Progress,
+      Write,
+      StopRequested,
+      Sleep,
+      ReturnValue,
+      ThrowText,
+      JobId,
+      IsThread,
+  };
+  return &kHost;
+}
+
+}  // namespace brood

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+#include "common/base/clock.h"
+
+namespace brood {
+namespace {
+
+constexpr size_t kNameBytesMax = 200;
+// Deeper trees of groups are nobody's by accident.
+constexpr int kDepthMax = 32;
+
+Error NoCgroup(const std::string& why) {
+  return Error{
+      ErrorCode::kFailedPrecondition, "NO_CGROUP",
+      "control groups cannot be used here: " + why + "; whole trees are ended by scanning /proc",
+      ""};
+}
+
+Result<std::string> ReadAll(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError(errno, "open '" + path + "'");
+  std::string text;
+  char bytes[4096];
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), bytes, sizeof(bytes));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoError(errno, "read '" + path + "'");
+    if (got == 0) return text;
+    text.append(bytes, static_cast<size_t>(got));
+  }
+}
+
+Status WriteAll(const std::string& path, const std::string& text) {
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError(errno, "open '" + path + "'");
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return ErrnoError(errno, "write '" + path + "'");
+  }
+  return Ok();
+}
+
+bool GoodName(const std::string& name) {
+  if (name.empty() || name.size() > kNameBytesMax || name[0] == '.') return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+// The groups below first: a group with children cannot be removed.
+Status RemoveTree(const std::string& path, int depth) {
+  if (depth > kDepthMax) return ErrnoError(ELOOP, "remove control group '" + path + "'");
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  if (!folder) return errno == ENOENT ? Ok() : Status(ErrnoError(errno, "open '" + path + "'"));
+  while (const dirent* const entry = ::readdir(folder.get())) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    if (Status failed = RemoveTree(path + "/" + entry->d_name, depth + 1)) return failed;
+  }
+  if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return Ok();
+  Error error = ErrnoError(errno, "remove control group '" + path + "'");
+  if (errno == EBUSY) error.code = ErrorCode::kUnavailable;
+  return error;
+}
+
+// mountinfo writes blanks, tabs, newlines and backslashes as \ooo.
+std::string Unescape(const std::string& text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      plain.push_back(static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                        (text[i + 3] - '0')));
+      i += 3;
+    } else {
+      plain.push_back(text[i]);
+    }
+  }
+  return plain;
+}
+
+}  // namespace
+
+std::string OwnCgroupPath(const std::string& mounts, const std::string& groups) {
+  std::string own;
+  std::istringstream group_lines(groups);
+  for (std::string line; std::getline(group_lines, line);) {
+    if (line.rfind("0::/", 0) == 0) own = line.substr(3);
+  }
+  // "/../x": outside what this process's cgroup namespace shows.
+  if (own.empty() || own.find("/..") != std::string::npos) return "";
+  std::istringstream mount_lines(mounts);
+  for (std::string line; std::getline(mount_lines, line);) {
+    // ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELDS...] - TYPE SOURCE OPTIONS
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::istringstream words(line);
+    std::string skipped, root, point;
+    words >> skipped >> skipped >> skipped >> root >> point;
+    root = Unescape(root);
+    point = Unescape(point);
+    if (root == "/") return own == "/" ? point : point + own;
+    // Only a part of the tree is mounted: ours has to be in it.
+    if (own == root) return point;
+    if (own.rfind(root + "/", 0) == 0) return point + own.substr(root.size());
+  }
+  return "";
+}
+
+Result<CgroupFolder> CgroupFolder::Detect() {
+  const Result<std::string> mounts = ReadAll("/proc/self/mountinfo");
+  const Result<std::string> groups = ReadAll("/proc/self/cgroup");
+  if (!mounts || !groups) return NoCgroup("the kernel shows none");
+  CgroupFolder folder(OwnCgroupPath(*mounts, *groups));
+  if (folder.path_.empty()) return NoCgroup("no cgroup2 file system is mounted");
+  if (::access((folder.path_ + "/cgroup.procs").c_str(), W_OK) != 0) {
+    return NoCgroup("'" + folder.path_ + "' is not ours to change");
+  }
+  const std::string probe = "brood-probe-" + std::to_string(::getpid());
+  const Result<Cgroup> made = folder.Make(probe);
+  if (!made) return NoCgroup(made.error().message);
+  const bool can_kill = ::access((made->path() + "/cgroup.kill").c_str(), W_OK) == 0;
+  if (const Status failed = made->Remove()) return NoCgroup(failed->message);
+  if (!can_kill) return NoCgroup("the kernel has no cgroup.kill (it came with 5.14)");
+  return folder;
+}
+
+Result<Cgroup> CgroupFolder::Make(const std::string& name) const {
+  if (!GoodName(name)) return FieldError("name", "'" + name + "' cannot name a control group");
+  const std::string path = path_ + "/" + name;
+  if (::mkdir(path.c_str(), 0755) != 0)
+    return ErrnoError(errno, "make control group '" + path + "'");
+  return Cgroup(path);
+}
+
+Result<Cgroup> CgroupFolder::Find(const std::string& name) const {
+  if (!GoodName(name)) return FieldError("name", "'" + name + "' cannot name a control group");
+  const std::string path = path_ + "/" + name;
+  if (::access(path.c_str(), F_OK) != 0) return ErrnoError(errno, "control group '" + path + "'");
+  return Cgroup(path);
+}
+
+Status Cgroup::Add(pid_t pid) const {
+  return WriteAll(path_ + "/cgroup.procs", std::to_string(pid));
+}
+
+Result<UniqueFd> Cgroup::OpenProcesses() const {
+  UniqueFd fd(::open((path_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError(errno, "open '" + path_ + "/cgroup.procs'");
+  return fd;
+}
+
+Result<std::vector<pid_t>> Cgroup::Processes() const {
+  const Result<std::string> text = ReadAll(path_ + "/cgroup.procs");
+  if (!text) return text.error();
+  std::vector<pid_t> pids;
+  std::istringstream words(*text);
+  for (pid_t pid; words >> pid;) pids.push_back(pid);
+  return pids;
+}
+
+Status Cgroup::Kill() const { return WriteAll(path_ + "/cgroup.kill", "1"); }
+
+Result<bool> Cgroup::WaitEmpty(int64_t wait_ns) const {
+  const std::string path = path_ + "/cgroup.events";
+  const int64_t deadline = BootTimeNanos() + wait_ns;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError(errno, "open '" + path + "'");
+  for (;;) {
+    // Reading arms the next POLLPRI, so nothing is missed between the two.
+    char bytes[512];
+    const ssize_t got = ::pread(fd.get(), bytes, sizeof(bytes), 0);
+    if (got < 0) return ErrnoError(errno, "read '" + path + "'");
+    const std::string_view text(bytes, static_cast<size_t>(got));
+    if (text.find("populated 0") != std::string_view::npos) return true;
+    const int64_t left = deadline - BootTimeNanos();
+    if (left <= 0) return false;
+    pollfd waited{fd.get(), POLLPRI, 0};
+    ::poll(&waited, 1, static_cast<int>((left + 999'999) / 1'000'000));
+  }
+}
+
+Status Cgroup::Remove() const { return RemoveTree(path_, 0); }
+
+const char* TreeControlName() { return CgroupFolder::Detect().ok() ? "cgroup" : "scan"; }
+
+}  // namespace brood
