@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a running task can do: its cells, progress, output and stop token. All of
+// it is for the job's own thread.
+#pragma once
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "value.hpp"
+
+#pragma GCC visibility push(hidden)  // as in value.hpp
+namespace brood {
+inline namespace sdk_v1 {
+
+// Thrown out of a task that was asked to stop; it then counts as having stopped.
+struct Stopped {};
+
+namespace detail {
+
+[[noreturn]] inline void ThrowHostError(int code, const std::string& what) {
+  switch (code) {
+    case BROOD_NO_SUCH_CELL:
+      throw TaskError(what + " does not exist: a cell is made by its first write");
+    case BROOD_WRONG_TYPE:
+      throw TaskError(what + " holds another kind of value");
+    case BROOD_TOO_LARGE:
+      throw TaskError(what +
+                      " is too large: a value has at most 48 KiB, and a parent has a limit "
+                      "of cells");
+    case BROOD_BAD_NAME:
+      throw TaskError(what + " has a bad name: it must be 1 to 64 of A-Z a-z 0-9 . _ -");
+    case BROOD_STOPPED:
+      throw Stopped();
+    default:
+      throw std::system_error(errno, std::generic_category(), what);
+  }
+}
+
+}  // namespace detail
+
+// A named value in the parent's memory: shared by its threads, copied into its
+// forks. Made by the first write. T is one of value.hpp.
+template <typename T>
+class Cell {
+ public:
+  Cell(const brood_host* host, brood_job* job, std::string name)
+      : host_(host), job_(job), name_(std::move(name)) {}
+
+  const std::string& name() const { return name_; }
+
+  // Throws TaskError if nobody has written it.
+  T Read() const {
+    brood_value value{};
+    Must(host_->cell_read(job_, name_.c_str(), &value));
+    return detail::Kind<T>::Decode(value, What());
+  }
+
+  // Nothing if nobody has written it.
+  std::optional<T> TryRead() const {
+    brood_value value{};
+    const int code = host_->cell_read(job_, name_.c_str(), &value);
+    if (code == BROOD_NO_SUCH_CELL) return std::nullopt;
+    Must(code);
+    return detail::Kind<T>::Decode(value, What());
+  }
+
+  void Write(const T& to) const {
+    const brood_value value = detail::Kind<T>::Encode(to);
+    Must(host_->cell_write(job_, name_.c_str(), &value));
+  }
+
+  // Adds in one step, from zero if it is new; the new value.
+  T Add(T delta) const requires detail::Integer<T> {
+    int64_t now = 0;
+    Must(host_->cell_add(job_, name_.c_str(), detail::Kind<T>::Encode(delta).integer, &now));
+    brood_value value = detail::Empty(BROOD_INT);
+    value.integer = now;
+    return detail::Kind<T>::Decode(value, What());
+  }
+
+  // Reads, changes and writes in one step: `change(std::optional<T> before)` gives
+  // what it shall hold. Nobody else can use the cell meanwhile, so `change` must be
+  // short and must not use the job. If it throws, the cell stays as it is.
+  template <typename Change>
+  T Update(Change change) const {
+    struct Context {
+      Change& change;
+      std::string what;
+      std::optional<T> after;
+      std::exception_ptr thrown;
+    } context{change, What(), std::nullopt, nullptr};
+    const brood_cell_change step = [](const brood_value* before, void* pointer) -> brood_value {
+      Context& own = *static_cast<Context*>(pointer);
+      try {
+        std::optional<T> old;
+        if (before->type != BROOD_NULL) old = detail::Kind<T>::Decode(*before, own.what);
+        own.after = own.change(std::move(old));
+        return detail::Kind<T>::Encode(*own.after);
+      } catch (...) {
+        own.thrown = std::current_exception();
+        return *before;
+      }
+    };
+    const int code = host_->cell_update(job_, name_.c_str(), step, &context, nullptr);
+    if (context.thrown) std::rethrow_exception(context.thrown);
+    Must(code);
+    return *std::move(context.after);
+  }
+
+ private:
+  std::string What() const { return "cell '" + name_ + "'"; }
+  void Must(int code) const {
+    if (code != BROOD_OK) detail::ThrowHostError(code, What());
+  }
+
+  const brood_host* host_;
+  brood_job* job_;
+  std::string name_;
+};
+
+// One of the job's two output streams. Held back until a line is whole, the task
+// sleeps or ends, or Flush.
+class Output {
+ public:
+  Output(const brood_host* host, brood_job* job, int stream)
+      : host_(host), job_(job), stream_(stream) {}
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  Output& operator<<(std::string_view text) {
+    held_.append(text);
+    if (text.find('\n') != std::string_view::npos || held_.size() >= kHeldBytesMax) Flush();
+    return *this;
+  }
+  Output& operator<<(const char* text) { return *this << std::string_view(text); }
+  Output& operator<<(char one) { return *this << std::string_view(&one, 1); }
+  Output& operator<<(bool truth) { return *this << (truth ? "true" : "false"); }
+  template <typename Number>
+  requires detail::Integer<Number> || std::floating_point<Number> Output& operator<<(
+      Number number) {
+    char digits[64];
+    const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), number);
+    return *this << std::string_view(digits, static_cast<size_t>(end - digits));
+  }
+
+  // Writes all of it, after what is held. Throws std::system_error if that fails.
+  void Write(std::string_view bytes) {
+    Flush();
+    Send(bytes);
+  }
+
+  void Flush() {
+    const std::string bytes = std::exchange(held_, std::string());
+    if (!bytes.empty()) Send(bytes);
+  }
+
+ private:
+  static constexpr size_t kHeldBytesMax = 4096;  // one page: as stdio does it
+
+  void Send(std::string_view bytes) {
+    const int code = host_->write(job_, stream_, bytes.data(), bytes.size());
+    if (code != BROOD_OK) detail::ThrowHostError(code, "the job's output");
+  }
+
+  const brood_host* host_;
+  brood_job* job_;
+  const int stream_;
+  std::string held_;
+};
+
+// The job that runs this task.
+class Job {
+ public:
+  Job(const brood_host* host, brood_job* job)
+      : host_(host), job_(job), out_(host, job, 1), err_(host, job, 2) {}
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  std::string id() const { return host_->job_id(job_); }
+  // True: a thread of the parent; false: a process of its own.
+  bool is_thread() const { return host_->is_thread(job_) != 0; }
+
+  template <typename T = int64_t>
+  Cell<T> cell(std::string name) const {
+    return Cell<T>(host_, job_, std::move(name));
+  }
+
+  // How far it is: 0 to 1, and a few words. Cheap enough for every step.
+  void Progress(double fraction, std::string_view text = {}) const {
+    host_->progress(job_, fraction, text.data(), text.size());
+  }
+
+  Output& out() { return out_; }
+  Output& err() { return err_; }
+
+  // Whether it was asked to stop. A thread can be stopped in no other way.
+  bool stop_requested() const { return host_->stop_requested(job_) != 0; }
+  void ThrowIfStopped() const {
+    if (stop_requested()) throw Stopped();
+  }
+
+  // Sleeps so long; false as soon as it is asked to stop.
+  template <typename Rep, typename Period>
+  bool sleep_for(std::chrono::duration<Rep, Period> duration) {
+    out_.Flush();
+    err_.Flush();
+    const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(duration);
+    return host_->sleep(job_, static_cast<int64_t>(nanos.count())) != BROOD_STOPPED;
+  }
+
+  const brood_host* host() const { return host_; }
+  brood_job* handle() const { return job_; }
+
+ private:
+  const brood_host* const host_;
+  brood_job* const job_;
+  Output out_;
+  Output err_;
+};
+
+}  // namespace sdk_v1
+}  // namespace brood
+#pragma GCC visibility pop

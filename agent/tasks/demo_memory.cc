@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "agent/tasks/demo.h"
+
+namespace demo {
+namespace {
+
+// An object that lives in the parent. Atomic, so that threads may share it and a
+// fork never inherits a held lock.
+class Counter {
+ public:
+  // By way of another of its methods: that one, too, acts on this instance.
+  int64_t Add(int64_t n) {
+    value_ += n;
+    return Value();
+  }
+  int64_t Value() const { return value_; }
+  std::string Address() const {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%p", static_cast<const void*>(this));
+    return text;
+  }
+
+ private:
+  std::atomic<int64_t> value_{0};
+};
+
+// A variable of the library itself, outside every cell: the same in all threads
+// of a parent, a copy in its forks.
+constinit std::atomic<int64_t> static_value{0};
+
+constinit brood::Objects<Counter> counters;
+constinit Counter total;
+
+int64_t AddStatic(int64_t n) { return static_value += n; }
+
+// Reads and writes in two steps with a breath between: concurrent ones get lost.
+int64_t AddUnsafely(brood::Job& job, std::string name, int64_t times) {
+  const auto cell = job.cell(std::move(name));
+  for (int64_t i = 0; i < times; ++i) {
+    job.ThrowIfStopped();
+    const int64_t before = cell.TryRead().value_or(0);
+    ::sched_yield();
+    cell.Write(before + 1);
+  }
+  return cell.Read();
+}
+
+int64_t AddSafely(brood::Job& job, std::string name, int64_t times) {
+  const auto cell = job.cell(std::move(name));
+  for (int64_t i = 0; i < times; ++i) {
+    job.ThrowIfStopped();
+    cell.Add(1);
+  }
+  return cell.Read();
+}
+
+// Waits until a cell holds that value: two live threads can talk so; a fork
+// waits in vain for what others write.
+bool WaitFor(brood::Job& job, std::string name, brood::Value wanted,
+             std::optional<double> seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto cell = job.cell<brood::Value>(std::move(name));
+  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds.value_or(10));
+  for (;;) {
+    const auto now = cell.TryRead();
+    if (now == wanted) return true;
+    if (Clock::now() >= deadline) return false;
+    if (!job.sleep_for(std::chrono::milliseconds(1))) throw brood::Stopped();
+  }
+}
+
+}  // namespace
+
+void AddMemoryTasks(brood::Library& library) {
+  using brood::kSharesMemory;
+  library.Add(
+      "add", "adds N to CELL in one step; returns its new value", {"cell", "n"},
+      [](brood::Job& job, std::string cell, int64_t n) { return job.cell(cell).Add(n); },
+      kSharesMemory);
+  library.Add(
+      "read", "returns what CELL holds; an unknown cell is an error", {"cell"},
+      [](brood::Job& job, std::string cell) { return job.cell<brood::Value>(cell).Read(); },
+      kSharesMemory);
+  library.Add(
+      "write", "makes CELL hold VALUE, or nothing; returns it", {"cell", "value"},
+      [](brood::Job& job, std::string cell, std::optional<brood::Value> value) {
+        const brood::Value held = value.value_or(brood::Value());
+        job.cell<brood::Value>(cell).Write(held);
+        return held;
+      },
+      kSharesMemory);
+  library.Add("add.unsafe",
+              "adds 1 to CELL, TIMES times, reading and writing in two steps; returns what it "
+              "then holds",
+              {"cell", "times"}, AddUnsafely, kSharesMemory);
+  library.Add("add.safe",
+              "adds 1 to CELL, TIMES times, in one step each; returns what it then holds",
+              {"cell", "times"}, AddSafely, kSharesMemory);
+  library.Add("wait",
+              "waits until CELL holds VALUE, at most SECONDS (10); returns whether it came to that",
+              {"cell", "value", "seconds"}, WaitFor, kSharesMemory);
+  library.Add("counter.add", "adds N to the counter OBJECT; returns its new value", {"object", "n"},
+              brood::Unbound(counters, &Counter::Add), kSharesMemory);
+  library.Add("counter.value", "returns the value of the counter OBJECT", {"object"},
+              brood::Unbound(counters, &Counter::Value), kSharesMemory);
+  library.Add("counter.address", "returns where the counter OBJECT is in memory", {"object"},
+              brood::Unbound(counters, &Counter::Address), kSharesMemory);
+  library.Add("total.add", "adds N to the library's one total; returns its new value", {"n"},
+              brood::Bind(total, &Counter::Add), kSharesMemory);
+  library.Add("total.value", "returns the library's one total", {},
+              brood::Bind(std::as_const(total), &Counter::Value), kSharesMemory);
+  library.Add("static.add", "adds N to a static variable of the library; returns its new value",
+              {"n"}, AddStatic, kSharesMemory);
+  library.Add(
+      "static.value", "returns the static variable of the library", {},
+      [] { return static_value.load(); }, kSharesMemory);
+}
+
+}  // namespace demo
