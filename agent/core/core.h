@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "agent/core/core_job.h"
+#include "agent/core/effect.h"
+#include "agent/core/fact.h"
+#include "agent/core/parent_entry.h"
+#include "brood/v1/host_service.pb.h"
+#include "brood/v1/job_service.pb.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+namespace brood {
+
+struct CoreOptions {
+  std::string host;
+  std::string boot_id;
+  uint64_t agent_incarnation = 0;
+  uint32_t process_slots = 0;
+  uint32_t thread_slots = 0;
+  uint32_t queue_limit = 0;
+  v1::Mode default_mode = v1::MODE_FORK;
+};
+
+// What the agent decides. Pure: no clock, thread, file, pid or random number in
+// it. Each method is one input; what it decides is added to `*batch`. Callers
+// hold one lock around it, write the batch, then perform its effects.
+class Core {
+ public:
+  explicit Core(CoreOptions options);
+
+  // ---- start: the journal's events in order, then the end of the replay.
+  void Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event);
+  void EndReplay(Instant now, Batch* batch);
+
+  // ---- wishes of clients (core_submit.cc, core_stop.cc, core_parents.cc)
+  // The submission has been validated; `digest` is that of its spec.
+  v1::SubmittedJob Submit(Instant now, const v1::JobSubmission& submission, uint32_t digest,
+                          uint64_t* job_key, Batch* batch);
+  Status Cancel(Instant now, const std::string& job_id, int64_t grace_ns, const std::string& by,
+                Batch* batch);
+  Status Signal(Instant now, const std::string& job_id, int32_t signal, bool whole_group,
+                Batch* batch);
+  Result<ParentKey> StartParent(Instant now, const std::string& name,
+                                const std::vector<std::string>& libraries, Batch* batch);
+  Result<ParentKey> EndParent(Instant now, const std::string& name, v1::ParentEnd how,
+                              Batch* batch);
+  void SetState(v1::HostState state) { state_ = state; }
+  // Cancels every job with this grace. How many there were.
+  uint32_t CancelAll(Instant now, int64_t grace_ns, Batch* batch);
+
+  // ---- facts from the host (core_facts.cc, core_parents.cc)
+  void OnStarted(Instant now, const StartedFact& fact, Batch* batch);
+  void OnFailedToStart(Instant now, const FailedFact& fact, Batch* batch);
+  void OnExited(Instant now, const ExitedFact& fact, Batch* batch);
+  void OnThreadEnded(Instant now, const ThreadEndedFact& fact, Batch* batch);
+  void OnStopped(Instant now, uint64_t job_key, int32_t signal, Batch* batch);  // 0: continued
+  void OnProgress(Instant now, uint64_t job_key, double fraction, const std::string& text,
+                  Batch* batch);
+  void OnStreams(uint64_t job_key);
+  void OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset, uint64_t length,
+                Batch* batch);
+  void OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed, Batch* batch);
+  void OnSignalled(Instant now, const SignalledFact& fact, Batch* batch);
+  void OnTree(Instant now, uint64_t job_key, const std::vector<v1::Unit>& survivors, Batch* batch);
+  void OnParentStarted(Instant now, const ParentKey& parent, const v1::Unit& unit, Batch* batch);
+  void OnParentReady(Instant now, const ParentKey& parent, std::vector<v1::Task> tasks,
+                     std::vector<std::string> libraries, Batch* batch);
+  void OnParentFailed(Instant now, const ParentKey& parent, const std::string& why, Batch* batch);
+  void OnParentEnding(Instant now, const ParentKey& parent, v1::ParentEnd how, Batch* batch);
+  void OnParentEnded(Instant now, const ParentKey& parent, const ParentEndFact& fact, Batch* batch);
+  // A process of this host that was not its parent's any more. False: nobody's.
+  bool OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch);
+  // Time has come to NextDeadline().
+  void OnTime(Instant now, Batch* batch);
+  // CLOCK_BOOTTIME of the next thing to do; INT64_MAX if none.
+  int64_t NextDeadline() const { return timers_.empty() ? INT64_MAX : timers_.begin()->first; }
+
+  // The jobs that ended since the last call and may still have output to read.
+  std::vector<uint64_t> TakeEnded() { return std::exchange(just_ended_, {}); }
+
+  // ---- to look
+  const CoreJob* Find(const std::string& job_id) const;
+  const CoreJob* Find(uint64_t job_key) const;
+  const std::map<uint64_t, std::unique_ptr<CoreJob>>& jobs() const { return jobs_; }
+  const std::map<std::string, ParentEntry>& parents() const { return parents_; }
+  const std::deque<v1::Parent>& ended_parents() const { return ended_parents_; }
+  v1::Parent ViewParent(const ParentEntry& parent) const;
+  void ViewHost(v1::Host* host) const;
+  bool idle() const { return running_[0] + running_[1] + queued_ == 0; }
+
+ private:
+  enum class TimerKind { kTimeout, kKill };
+  struct Timer {
+    uint64_t job_key = 0;
+    TimerKind kind = TimerKind::kTimeout;
+  };
+
+  // Makes the next event of a job (or of a parent, job null) in scratch_; the
+  // caller sets the payload and calls Emit.
+  v1::Event& Begin(Instant at, const CoreJob* job, v1::Observer observer, v1::Evidence evidence);
+  void Emit(CoreJob* job, Batch* batch);
+  void EmitParent(ParentEntry* parent, Batch* batch);
+
+  CoreJob* Get(uint64_t job_key);
+  // The job, if it has not ended and this fact is about its attempt.
+  CoreJob* Live(uint64_t job_key);
+  ParentEntry* Current(const ParentKey& parent);
+
+  void Dispatch(Instant now, Batch* batch);
+  void Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch);
+  void Leave(CoreJob* job);  // its line
+  void BeginParent(ParentEntry* parent, Batch* batch);
+
+  void Stop(Instant now, CoreJob* job, Batch* batch);
+  void SendSignal(const CoreJob& job, int32_t signal, bool whole_group, Batch* batch);
+  void ArmTimer(int64_t when, CoreJob* job, TimerKind kind);
+  void DisarmTimers(CoreJob* job);
+  void EndJob(Instant now, CoreJob* job, Batch* batch);  // after its end event
+  void TellOutput(Instant now, CoreJob* job, Batch* batch);
+  void CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch);
+  void CleanIfDone(Instant now, CoreJob* job, Batch* batch);
+  void MatchOrphans(Instant now, Batch* batch);
+  void LoseThread(Instant now, CoreJob* job, const std::string& culprit, Batch* batch);
+
+  const CoreOptions options_;
+  v1::HostState state_ = v1::HOST_STATE_READY;
+  uint64_t next_cursor_ = 1;
+  uint64_t next_key_ = 1;
+  uint64_t next_ticket_ = 1;
+  v1::Event scratch_;
+
+  std::map<uint64_t, std::unique_ptr<CoreJob>> jobs_;
+  std::unordered_map<std::string, uint64_t> keys_;
+  std::deque<uint64_t> ended_;  // oldest first
+  std::vector<uint64_t> just_ended_;
+  std::map<std::string, ParentEntry> parents_;
+  std::deque<v1::Parent> ended_parents_;
+  std::set<std::string> crashed_libraries_;
+  std::deque<OrphanFact> orphans_;
+  std::multimap<int64_t, Timer> timers_;
+  uint32_t running_[2] = {0, 0};  // processes, threads that hold a slot
+  uint32_t queued_ = 0;
+};
+
+}  // namespace brood

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the host's processes noted about jobs. Every fact may come twice (an
+// agent that returns reads the notes again): the second changes nothing.
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+#include "agent/core/core.h"
+#include "agent/core/limits.h"
+#include "agent/core/proto_time.h"
+
+namespace brood {
+namespace {
+
+void SetResult(const CallResult& result, v1::Exited* exited) {
+  if (result.returned) *exited->mutable_returned()->mutable_value() = *result.returned;
+  if (result.threw) exited->mutable_threw()->set_what(*result.threw);
+}
+
+// /proc counts starts in hundredths of a second; the clone happens within one or
+// two of them of what the parent noted.
+constexpr int64_t kStartToleranceNanos = 100'000'000;
+
+}  // namespace
+
+void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr || fact.attempt != job->view.attempt()) return;
+  job->slot = fact.slot;  // No event has it: an agent that returns learns it anew.
+  if (job->started()) return;
+  job->start_ns = fact.start_ns;
+  job->pgid = fact.pgid;
+  v1::Event& event = Begin(now, job, v1::OBSERVER_PARENT, fact.evidence);
+  v1::Unit* const unit = event.mutable_unit();
+  unit->set_pid(fact.pid);
+  unit->set_tid(fact.tid);
+  unit->set_ppid(fact.ppid);
+  if (!job->is_thread()) unit->set_pgid(fact.pgid);
+  SetDuration(fact.start_ns, unit->mutable_start());
+  v1::Started* const started = event.mutable_started();
+  SetDuration(fact.fork_ns, started->mutable_fork_time());
+  SetDuration(fact.gate_wait_ns, started->mutable_gate_wait());
+  started->set_threads_at_fork(fact.threads_at_fork);
+  Emit(job, batch);
+  TellOutput(now, job, batch);
+  // Somebody asked for its end while it was being started: the signal went to
+  // nobody then.
+  if (job->cause != v1::END_CAUSE_UNSPECIFIED && !job->is_thread()) {
+    SendSignal(*job, SIGTERM, true, batch);
+  }
+}
+
+void Core::OnFailedToStart(Instant now, const FailedFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr || fact.attempt != job->view.attempt() || job->started()) return;
+  v1::FailedToStart* const failed =
+      Begin(now, job, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_failed_to_start();
+  failed->set_step(fact.step);
+  failed->set_error_number(fact.error_number);
+  failed->set_message(fact.message);
+  Emit(job, batch);
+  EndJob(now, job, batch);
+}
+
+void Core::OnExited(Instant now, const ExitedFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr || job->is_thread()) return;
+  v1::Exited* const exited = Begin(now, job, fact.observer, v1::EVIDENCE_SEEN).mutable_exited();
+  if (fact.status.exit_code) exited->set_exit_code(*fact.status.exit_code);
+  if (fact.status.signal) exited->set_signal(*fact.status.signal);
+  exited->set_core_dumped(fact.status.core_dumped);
+  if (fact.status.usage) *exited->mutable_usage() = *fact.status.usage;
+  if (fact.result) SetResult(*fact.result, exited);
+  exited->set_cause(job->cause);
+  Emit(job, batch);
+  if (fact.group_alive || job->cause != v1::END_CAUSE_UNSPECIFIED) {
+    // What was asked to end is ended with all below it; else it is only looked at.
+    job->awaits_tree = true;
+    batch->effects.push_back(TreeEffect{job->key, job->view.job_id(), job->view.pid(),
+                                        job->start_ns, job->cause != v1::END_CAUSE_UNSPECIFIED});
+  }
+  EndJob(now, job, batch);
+}
+
+void Core::OnThreadEnded(Instant now, const ThreadEndedFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr || !job->is_thread()) return;
+  v1::ThreadEnded* const ended =
+      Begin(now, job, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_thread_ended();
+  ended->set_cause(job->cause);
+  if (fact.result.threw) {
+    ended->mutable_threw()->set_what(*fact.result.threw);
+  } else if (fact.result.returned) {
+    *ended->mutable_returned()->mutable_value() = *fact.result.returned;
+  } else {
+    ended->mutable_cancelled();
+  }
+  Emit(job, batch);
+  EndJob(now, job, batch);
+}
+
+void Core::LoseThread(Instant now, CoreJob* job, const std::string& culprit, Batch* batch) {
+  v1::ThreadEnded* const ended =
+      Begin(now, job, v1::OBSERVER_SUPERVISOR, v1::EVIDENCE_SEEN).mutable_thread_ended();
+  ended->mutable_parent_ended()->set_culprit_job_id(culprit);
+  ended->set_cause(job->cause);
+  Emit(job, batch);
+  EndJob(now, job, batch);
+}
+
+void Core::OnStopped(Instant now, uint64_t job_key, int32_t signal, Batch* batch) {
+  CoreJob* const job = Live(job_key);
+  if (job == nullptr || !job->started()) return;
+  v1::Event& event = Begin(now, job, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN);
+  if (signal != 0) {
+    event.mutable_stopped()->set_signal(signal);
+  } else {
+    event.mutable_continued();
+  }
+  Emit(job, batch);
+}
+
+void Core::OnProgress(Instant now, uint64_t job_key, double fraction, const std::string& text,
+                      Batch* batch) {
+  CoreJob* const job = Live(job_key);
+  if (job == nullptr || !job->started()) return;
+  job->progress_ns = now.boot.ns;
+  v1::Progress* const progress =
+      Begin(now, job, v1::OBSERVER_JOB, v1::EVIDENCE_REPORTED).mutable_progress();
+  progress->set_fraction(std::clamp(fraction, 0.0, 1.0));
+  progress->set_text(text);
+  Emit(job, batch);
+}
+
+void Core::OnStreams(uint64_t job_key) {
+  if (CoreJob* const job = Get(job_key)) job->has_streams = true;
+}
+
+void Core::OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset,
+                    uint64_t length, Batch* batch) {
+  CoreJob* const job = Get(job_key);
+  if (job == nullptr || job->output_closed) return;
+  uint64_t& end = job->output_ends[stream == v1::STREAM_STDERR];
+  end = std::max(end, offset + length);
+  // The bytes may be here before the note of the start is.
+  if (job->started()) TellOutput(now, job, batch);
+}
+
+void Core::TellOutput(Instant now, CoreJob* job, Batch* batch) {
+  for (const v1::Stream stream : {v1::STREAM_STDOUT, v1::STREAM_STDERR}) {
+    // What an earlier agent kept but did not live to say is said now too.
+    uint64_t at = stream == v1::STREAM_STDOUT ? job->view.stdout_bytes() : job->view.stderr_bytes();
+    const uint64_t end = job->output_ends[stream == v1::STREAM_STDERR];
+    while (at < end) {
+      const uint64_t part = std::min(end - at, kOutputEventBytes);
+      v1::Output* const output =
+          Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_output();
+      output->set_stream(stream);
+      output->set_offset(at);
+      output->set_length(part);
+      Emit(job, batch);
+      at += part;
+    }
+  }
+}
+
+void Core::OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed,
+                          Batch* batch) {
+  CoreJob* const job = Get(job_key);
+  if (job == nullptr) return;
+  CloseOutput(now, job, closed, batch);
+  CleanIfDone(now, job, batch);
+}
+
+void Core::OnSignalled(Instant now, const SignalledFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr) return;
+  v1::Signalled* const signalled =
+      Begin(now, job, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_signalled();
+  signalled->set_signal(fact.signal);
+  signalled->set_whole_group(fact.whole_group);
+  signalled->set_error_number(fact.error_number);
+  Emit(job, batch);
+}
+
+void Core::OnTree(Instant now, uint64_t job_key, const std::vector<v1::Unit>& survivors,
+                  Batch* batch) {
+  CoreJob* const job = Get(job_key);
+  if (job == nullptr || !job->awaits_tree) return;
+  job->awaits_tree = false;
+  if (!job->ended) return;  // The kill came first; the end, and its own look at the tree, follow.
+  job->survivors = survivors;
+  CleanIfDone(now, job, batch);
+}
+
+bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
+  // Few jobs run at once, and orphans are rare: a scan of the live ones will do.
+  for (const auto& entry : jobs_) {
+    const CoreJob& job = *entry.second;
+    if (job.ended || job.is_thread() || !job.started() || job.view.pid() != fact.pid) continue;
+    if (std::llabs(job.start_ns - fact.start_ns) > kStartToleranceNanos) continue;
+    ExitedFact exited;
+    exited.job_key = job.key;
+    exited.status = fact.status;
+    exited.result = fact.result;
+    exited.group_alive = true;  // Not known: have it looked at.
+    exited.observer = v1::OBSERVER_SUPERVISOR;
+    OnExited(now, exited, batch);
+    return true;
+  }
+  orphans_.push_back(fact);
+  if (orphans_.size() > kUnmatchedOrphansKept) orphans_.pop_front();
+  return false;
+}
+
+void Core::MatchOrphans(Instant now, Batch* batch) {
+  std::deque<OrphanFact> waiting;
+  waiting.swap(orphans_);
+  for (const OrphanFact& fact : waiting) OnOrphanExited(now, fact, batch);
+}
+
+}  // namespace brood

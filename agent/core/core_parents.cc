@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The lives of parents, and what their ends mean for the jobs in them.
+#include <utility>
+
+#include "agent/core/core.h"
+#include "agent/core/limits.h"
+#include "agent/core/proto_time.h"
+
+namespace brood {
+
+void Core::BeginParent(ParentEntry* parent, Batch* batch) {
+  ++parent->key.incarnation;
+  parent->state = v1::PARENT_STATE_STARTING;
+  parent->seq = 0;
+  parent->unit.Clear();
+  parent->asked_end = v1::PARENT_END_UNSPECIFIED;
+  StartParentEffect start;
+  start.parent = parent->key;
+  start.libraries = parent->asked_libraries;
+  // A slot is held until the agent has read the job's end: room for as many again.
+  start.call_slots = 2 * options_.process_slots + 16;
+  batch->effects.push_back(std::move(start));
+}
+
+Result<ParentKey> Core::StartParent(Instant, const std::string& name,
+                                    const std::vector<std::string>& libraries, Batch* batch) {
+  if (state_ == v1::HOST_STATE_STOPPING) {
+    return Error{ErrorCode::kUnavailable, "STOPPING", "host '" + options_.host + "' is stopping",
+                 ""};
+  }
+  const auto known = parents_.find(name);
+  if (known == parents_.end() && parents_.size() >= kParentsMax) {
+    return Error{ErrorCode::kResourceExhausted, "TOO_MANY_PARENTS",
+                 "host '" + options_.host + "' has " + std::to_string(kParentsMax) +
+                     " parents, its limit; end one",
+                 "name"};
+  }
+  ParentEntry& parent = parents_[name];
+  parent.key.name = name;
+  switch (parent.state) {
+    case v1::PARENT_STATE_STARTING:
+    case v1::PARENT_STATE_RUNNING:
+      if (libraries == parent.asked_libraries) return parent.key;
+      return Error{ErrorCode::kAlreadyExists, "PARENT_RUNS",
+                   "parent '" + name +
+                       "' runs with other libraries; end it first (brood parent end " + name + ")",
+                   "libraries"};
+    case v1::PARENT_STATE_ENDING:
+      return Error{ErrorCode::kFailedPrecondition, "PARENT_ENDING",
+                   "parent '" + name + "' is ending; try again when it has", "name"};
+    default:
+      break;
+  }
+  parent.asked_libraries = libraries;
+  BeginParent(&parent, batch);
+  return parent.key;
+}
+
+Result<ParentKey> Core::EndParent(Instant, const std::string& name, v1::ParentEnd how,
+                                  Batch* batch) {
+  const auto found = parents_.find(name);
+  if (found == parents_.end() || found->second.state != v1::PARENT_STATE_RUNNING) {
+    return Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
+                 "no parent '" + name + "' runs on host '" + options_.host + "'", "name"};
+  }
+  ParentEntry& parent = found->second;
+  parent.state = v1::PARENT_STATE_ENDING;
+  parent.asked_end = how == v1::PARENT_END_UNSPECIFIED ? v1::PARENT_END_RETURN : how;
+  batch->effects.push_back(EndParentEffect{parent.key, parent.asked_end});
+  return parent.key;
+}
+
+void Core::OnParentStarted(Instant now, const ParentKey& key, const v1::Unit& unit, Batch* batch) {
+  ParentEntry* const parent = Current(key);
+  if (parent == nullptr || parent->unit.has_pid()) return;
+  parent->unit = unit;
+  parent->start_wall_ns = now.wall.ns;
+  Begin(now, nullptr, v1::OBSERVER_SUPERVISOR, v1::EVIDENCE_SEEN).mutable_parent_started();
+  EmitParent(parent, batch);
+}
+
+void Core::OnParentReady(Instant now, const ParentKey& key, std::vector<v1::Task> tasks,
+                         std::vector<std::string> libraries, Batch* batch) {
+  ParentEntry* const parent = Current(key);
+  if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) return;
+  parent->tasks.clear();
+  for (v1::Task& task : tasks) parent->tasks[task.name()] = std::move(task);
+  parent->libraries = std::move(libraries);
+  if (parent->state == v1::PARENT_STATE_STARTING) parent->state = v1::PARENT_STATE_RUNNING;
+  Dispatch(now, batch);
+}
+
+void Core::OnParentFailed(Instant now, const ParentKey& key, const std::string& why, Batch* batch) {
+  ParentEntry* const parent = Current(key);
+  if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) return;
+  parent->state = v1::PARENT_STATE_ENDED;
+  // What waits for it would wait for ever.
+  for (auto& line : parent->lines) {
+    while (!line.empty()) {
+      CoreJob* const job = Get(line.begin()->second);
+      Leave(job);
+      v1::FailedToStart* const failed =
+          Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_failed_to_start();
+      failed->set_step("parent");
+      failed->set_message("parent '" + key.name + "' could not be started: " + why);
+      Emit(job, batch);
+      EndJob(now, job, batch);
+      CloseOutput(now, job, v1::OutputClosed(), batch);
+      CleanIfDone(now, job, batch);
+    }
+  }
+}
+
+void Core::OnParentEnding(Instant now, const ParentKey& key, v1::ParentEnd how, Batch* batch) {
+  ParentEntry* const parent = Current(key);
+  if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) return;
+  parent->state = v1::PARENT_STATE_ENDING;
+  parent->asked_end = how;
+  Begin(now, nullptr, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_parent_ending()->set_how(how);
+  EmitParent(parent, batch);
+}
+
+void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact& fact,
+                         Batch* batch) {
+  ParentEntry* const parent = Current(key);
+  if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) return;
+  const bool asked = parent->asked_end != v1::PARENT_END_UNSPECIFIED;
+  const CoreJob* const culprit = asked ? nullptr : Find(fact.culprit_job_key);
+  v1::ParentEnded ended;
+  ended.set_how(parent->asked_end);
+  if (fact.status.exit_code) ended.set_exit_code(*fact.status.exit_code);
+  if (fact.status.signal) ended.set_signal(*fact.status.signal);
+  if (culprit != nullptr) {
+    ended.set_culprit_job_id(culprit->view.job_id());
+    const std::string& task = culprit->view.spec().call().task();
+    crashed_libraries_.insert(task.substr(0, task.find('.')));
+  }
+  const std::string culprit_id = ended.culprit_job_id();
+  *Begin(now, nullptr, fact.observer, v1::EVIDENCE_SEEN).mutable_parent_ended() = ended;
+  EmitParent(parent, batch);
+
+  v1::Parent last = ViewParent(*parent);
+  last.set_state(v1::PARENT_STATE_ENDED);
+  *last.mutable_ended() = ended;
+  ended_parents_.push_back(std::move(last));
+  if (ended_parents_.size() > kEndedParentsKept) ended_parents_.pop_front();
+  parent->state = v1::PARENT_STATE_ENDED;
+
+  // Its threads ended with it, by the kernel's own doing. Its processes go on;
+  // the supervisor waits for them. What it was sent and did not start never ran.
+  const std::set<uint64_t> threads = parent->live[1];
+  const std::set<uint64_t> processes = parent->live[0];
+  for (const std::set<uint64_t>& jobs : {threads, processes}) {
+    for (const uint64_t job_key : jobs) {
+      CoreJob* const job = Live(job_key);
+      if (job == nullptr || (job->started() && !job->is_thread())) continue;
+      if (job->started()) {
+        LoseThread(now, job, culprit_id, batch);
+        continue;
+      }
+      v1::Lost* const lost =
+          Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED).mutable_lost();
+      lost->set_why("its parent ended before it was started");
+      lost->set_may_have_run(false);
+      Emit(job, batch);
+      EndJob(now, job, batch);
+    }
+  }
+  MatchOrphans(now, batch);
+  // Somebody waits for the parent that starts by itself.
+  const bool waited_for = !parent->lines[0].empty() || !parent->lines[1].empty();
+  if (key.name == kDefaultParent && waited_for && state_ != v1::HOST_STATE_STOPPING) {
+    BeginParent(parent, batch);
+  } else if (waited_for) {
+    parent->state = v1::PARENT_STATE_STARTING;  // So that the line is failed by the same rule.
+    OnParentFailed(now, key, "it ended", batch);
+  }
+}
+
+v1::Parent Core::ViewParent(const ParentEntry& parent) const {
+  v1::Parent view;
+  view.set_name(parent.key.name);
+  view.set_incarnation(parent.key.incarnation);
+  view.set_pid(parent.unit.pid());
+  view.set_state(parent.state);
+  view.set_forks(static_cast<uint32_t>(parent.live[0].size()));
+  view.set_threads(static_cast<uint32_t>(parent.live[1].size()));
+  for (const std::string& library : parent.libraries) view.add_libraries(library);
+  if (parent.start_wall_ns != 0) SetTimestamp(parent.start_wall_ns, view.mutable_start_time());
+  return view;
+}
+
+}  // namespace brood

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a submission to a start: the choice of the mode, the lines, the slots.
+#include <sys/resource.h>
+
+#include <utility>
+
+#include "agent/core/core.h"
+#include "agent/core/limits.h"
+#include "agent/core/proto_time.h"
+#include "agent/core/spec_frame.h"
+#include "common/job/call_arguments.h"
+#include "common/job/mode_choice.h"
+
+namespace brood {
+namespace {
+
+v1::SubmittedJob Refused(const std::string& job_id, const Error& error) {
+  v1::SubmittedJob answer;
+  answer.set_job_id(job_id);
+  answer.set_error_code(static_cast<int32_t>(error.code));
+  answer.set_error_reason(error.reason);
+  answer.set_error_message(error.message);
+  answer.set_error_field(error.field);
+  return answer;
+}
+
+std::string LibraryOf(const std::string& task) { return task.substr(0, task.find('.')); }
+
+}  // namespace
+
+v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, uint32_t digest,
+                              uint64_t* job_key, Batch* batch) {
+  const v1::JobSpec& spec = submission.spec();
+  const std::string& id = submission.job_id();
+  *job_key = 0;
+  if (const CoreJob* const known = Find(id)) {
+    if (known->digest != digest) {
+      return Refused(
+          id,
+          Error{ErrorCode::kAlreadyExists, "JOB_ID_TAKEN",
+                "job_id: '" + id + "' is the id of another job here; choose a new one", "job_id"});
+    }
+    *job_key = known->key;
+    v1::SubmittedJob answer;
+    answer.set_job_id(id);
+    answer.set_already_existed(true);
+    return answer;
+  }
+  if (state_ != v1::HOST_STATE_READY) {
+    const bool draining = state_ == v1::HOST_STATE_DRAINING;
+    return Refused(id, Error{ErrorCode::kUnavailable, draining ? "DRAINING" : "STOPPING",
+                             "host '" + options_.host + "' takes no jobs: it is " +
+                                 (draining ? "drained; resume it, or use another one" : "stopping"),
+                             ""});
+  }
+  const std::string name = spec.parent().empty() ? kDefaultParent : spec.parent();
+  const auto found = parents_.find(name);
+  const bool starts_itself = name == kDefaultParent;
+  if (found == parents_.end() ||
+      (!starts_itself && found->second.state != v1::PARENT_STATE_RUNNING &&
+       found->second.state != v1::PARENT_STATE_STARTING)) {
+    return Refused(id,
+                   Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
+                         "spec.parent: no parent '" + name + "' runs on host '" + options_.host +
+                             "'; start it first (brood parent start " + name + ")",
+                         "spec.parent"});
+  }
+  ParentEntry& parent = found->second;
+  TaskTraits traits;
+  std::vector<v1::Value> arguments;
+  bool crashed = false;
+  if (spec.has_call()) {
+    const auto task = parent.tasks.find(spec.call().task());
+    if (task == parent.tasks.end()) {
+      return Refused(id, Error{ErrorCode::kNotFound, "NO_SUCH_TASK",
+                               "spec.call.task: parent '" + name + "' has no task '" +
+                                   spec.call().task() + "'; 'brood tasks' lists those it has",
+                               "spec.call.task"});
+    }
+    Result<std::vector<v1::Value>> bound = BindArguments(task->second, spec.call());
+    if (!bound) return Refused(id, bound.error());
+    arguments = std::move(*bound);
+    traits.isolated = task->second.isolated();
+    traits.shares_memory = task->second.shares_memory();
+    crashed = crashed_libraries_.count(LibraryOf(spec.call().task())) > 0;
+  }
+  ModeChoice choice = ChooseMode(spec, traits, crashed, options_.default_mode);
+  const bool thread = choice.mode == v1::MODE_THREAD;
+  if (queued_ >= options_.queue_limit) {
+    return Refused(id, Error{ErrorCode::kResourceExhausted, "QUEUE_FULL",
+                             "host '" + options_.host + "' has " + std::to_string(queued_) +
+                                 " jobs waiting, its limit; try again later",
+                             ""});
+  }
+
+  auto owned = std::make_unique<CoreJob>();
+  CoreJob* const job = owned.get();
+  job->key = next_key_++;
+  job->digest = digest;
+  job->mode = choice.mode;
+  job->reason = std::move(choice.reason);
+  job->arguments = std::move(arguments);
+  job->parent.name = name;
+  job->kill_grace_ns =
+      spec.has_kill_grace() ? DurationNanos(spec.kill_grace()) : kKillGraceDefaultNanos;
+  job->view.set_job_id(id);
+  job->view.set_host(options_.host);
+  *job->view.mutable_spec() = spec;
+  job->view.set_parent(name);
+  jobs_.emplace(job->key, std::move(owned));
+  keys_.emplace(id, job->key);
+  *job_key = job->key;
+
+  Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN)
+      .mutable_received()
+      ->set_spec_digest(digest);
+  Emit(job, batch);
+  job->ticket = next_ticket_++;
+  parent.lines[thread].emplace(job->ticket, job->key);
+  ++queued_;
+  if (starts_itself && parent.state == v1::PARENT_STATE_ENDED) BeginParent(&parent, batch);
+  Dispatch(now, batch);
+  if (job->ticket != 0) {
+    uint64_t position = 0;
+    for (const auto& entry : parents_) position += entry.second.lines[thread].size();
+    Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_queued()->set_position(position);
+    Emit(job, batch);
+  }
+  v1::SubmittedJob answer;
+  answer.set_job_id(id);
+  return answer;
+}
+
+void Core::Leave(CoreJob* job) {
+  if (job->ticket == 0) return;
+  parents_.at(job->parent.name).lines[job->is_thread()].erase(job->ticket);
+  job->ticket = 0;
+  --queued_;
+}
+
+void Core::Dispatch(Instant now, Batch* batch) {
+  const uint32_t slots[2] = {options_.process_slots, options_.thread_slots};
+  for (const int mode : {0, 1}) {
+    while (running_[mode] < slots[mode]) {
+      // The first in line over all parents that can take it.
+      ParentEntry* first = nullptr;
+      for (auto& entry : parents_) {
+        ParentEntry& parent = entry.second;
+        if (parent.state != v1::PARENT_STATE_RUNNING || parent.lines[mode].empty()) continue;
+        if (first == nullptr ||
+            parent.lines[mode].begin()->first < first->lines[mode].begin()->first)
+          first = &parent;
+      }
+      if (first == nullptr) break;
+      Launch(now, Get(first->lines[mode].begin()->second), first, batch);
+    }
+  }
+}
+
+void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) {
+  Leave(job);
+  job->parent = parent->key;
+  job->holds_slot = true;
+  ++running_[job->is_thread()];
+  parent->live[job->is_thread()].insert(job->key);
+  v1::Event& event = Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN);
+  event.set_attempt(job->view.attempt() + 1);
+  event.mutable_starting()->set_mode(job->mode);
+  event.mutable_starting()->set_reason(job->reason);
+  Emit(job, batch);
+  StartJobEffect start;
+  start.parent = parent->key;
+  FillStartFrame(*job, options_.host, &start.job);
+  batch->effects.push_back(std::move(start));
+  if (job->view.spec().has_timeout() && DurationNanos(job->view.spec().timeout()) > 0) {
+    ArmTimer(now.boot.ns + DurationNanos(job->view.spec().timeout()), job, TimerKind::kTimeout);
+  }
+}
+
+}  // namespace brood

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/journal/journal.h"
+#include "brood/internal/v1/frames.pb.h"
+
+namespace brood {
+
+// A life of a parent.
+struct ParentKey {
+  std::string name;
+  uint64_t incarnation = 0;
+  auto operator<=>(const ParentKey&) const = default;
+};
+
+// What the core wants done. Performed in order, after the records decided with
+// them are in the journal; each may be repeated without harm.
+struct StartJobEffect {
+  ParentKey parent;
+  internal::v1::StartJob job;
+};
+// A signal to a job's leader or group: through its parent while that lives,
+// else by pid and start. The answer is OnSignalled.
+struct SignalJobEffect {
+  ParentKey parent;
+  bool parent_lives = false;
+  uint64_t job_key = 0;
+  int32_t pid = 0;
+  int64_t start_ns = 0;
+  int32_t signal = 0;
+  bool whole_group = false;
+};
+struct StopCallEffect {
+  ParentKey parent;
+  uint64_t job_key = 0;
+};
+// Stop, scan, kill, repeat over the job's tree; or only look what is left of it.
+// The answer is OnTree.
+struct TreeEffect {
+  uint64_t job_key = 0;
+  std::string job_id;
+  int32_t pid = 0;
+  int64_t start_ns = 0;
+  bool kill = false;
+};
+// All of the job's output is read: its parent may let go.
+struct DrainedEffect {
+  ParentKey parent;
+  uint64_t job_key = 0;
+};
+struct StartParentEffect {
+  ParentKey parent;
+  std::vector<std::string> libraries;
+  uint32_t call_slots = 0;
+};
+struct EndParentEffect {
+  ParentKey parent;
+  int32_t how = 0;  // brood.v1.ParentEnd
+};
+// The job is forgotten: so may be its output.
+struct ForgetJobEffect {
+  uint64_t job_key = 0;
+};
+
+using Effect = std::variant<StartJobEffect, SignalJobEffect, StopCallEffect, TreeEffect,
+                            DrainedEffect, StartParentEffect, EndParentEffect, ForgetJobEffect>;
+
+// What a step decided: facts to write, then things to do.
+struct Batch {
+  std::vector<JournalRecord> records;
+  std::vector<Effect> effects;
+  bool empty() const { return records.empty() && effects.empty(); }
+};
+
+}  // namespace brood

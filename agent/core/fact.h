@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Facts that the host's processes noted, checked and translated by the adapters.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "brood/v1/event.pb.h"
+
+namespace brood {
+
+struct StartedFact {
+  uint64_t job_key = 0;
+  uint32_t attempt = 0;
+  int32_t pid = 0;
+  int32_t tid = 0;
+  int32_t ppid = 0;
+  int32_t pgid = 0;
+  int64_t start_ns = 0;
+  int64_t fork_ns = 0;
+  int64_t gate_wait_ns = 0;
+  uint32_t threads_at_fork = 0;
+  uint32_t slot = UINT32_MAX;
+  v1::Evidence evidence = v1::EVIDENCE_SEEN;
+};
+
+struct FailedFact {
+  uint64_t job_key = 0;
+  uint32_t attempt = 0;
+  std::string step;
+  int32_t error_number = 0;
+  std::string message;
+};
+
+// A wait status, as seen by the one who waited.
+struct WaitStatus {
+  std::optional<int32_t> exit_code;  // neither: unknown
+  std::optional<int32_t> signal;
+  bool core_dumped = false;
+  std::optional<v1::ResourceUsage> usage;
+};
+
+// What a call came to.
+struct CallResult {
+  std::optional<v1::Value> returned;
+  std::optional<std::string> threw;
+  bool stopped = false;
+};
+
+struct ExitedFact {
+  uint64_t job_key = 0;
+  WaitStatus status;
+  std::optional<CallResult> result;  // of a forked call that came to its end
+  bool group_alive = false;
+  v1::Observer observer = v1::OBSERVER_PARENT;
+};
+
+struct ThreadEndedFact {
+  uint64_t job_key = 0;
+  CallResult result;
+};
+
+struct SignalledFact {
+  uint64_t job_key = 0;
+  int32_t signal = 0;
+  bool whole_group = false;
+  int32_t error_number = 0;
+};
+
+struct ParentEndFact {
+  WaitStatus status;
+  uint64_t culprit_job_key = 0;  // 0: unknown
+  v1::Observer observer = v1::OBSERVER_SUPERVISOR;
+};
+
+struct OrphanFact {
+  int32_t pid = 0;
+  int64_t start_ns = 0;  // to 10 ms, as /proc has it
+  WaitStatus status;
+  // Of the forked call in that process, if the adapter could read one.
+  std::optional<CallResult> result;
+};
+
+}  // namespace brood

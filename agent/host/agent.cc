@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/agent.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "agent/core/proto_time.h"
+#include "agent/host/default_environment.h"
+#include "agent/host/note_facts.h"
+#include "common/base/paths.h"
+#include "spdlog/spdlog.h"
+
+namespace brood {
+namespace {
+
+// What the journal keeps: at some 250 bytes an event, a million events.
+constexpr size_t kJournalBytes = 256 << 20;
+
+// Each start of the agent has a number of its own, spent before anything is
+// done with it.
+Result<uint64_t> NextIncarnation(const std::string& state) {
+  const std::string path = state + "/incarnation";
+  uint64_t last = 0;
+  std::ifstream(path) >> last;
+  const std::string fresh = path + ".new";
+  std::ofstream out(fresh, std::ios::trunc);
+  out << last + 1 << "\n";
+  out.close();
+  if (!out || ::rename(fresh.c_str(), path.c_str()) != 0)
+    return ErrnoError(errno, "write '" + path + "'");
+  return last + 1;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> Agent::Create(AgentOptions options, const Clock* clock,
+                                             EventLoop* loop) {
+  std::unique_ptr<Agent> agent(new Agent(std::move(options), clock, loop));
+  if (Status failed = agent->Open()) return *failed;
+  return agent;
+}
+
+Agent::Agent(AgentOptions options, const Clock* clock, EventLoop* loop)
+    : options_(std::move(options)), clock_(clock), loop_(loop) {}
+
+Agent::~Agent() {
+  trees_.reset();
+  const absl::MutexLock lock(&links_mutex_);
+  links_.clear();
+}
+
+Status Agent::Open() {
+  for (const char* const folder : {"", "/parents", "/supervisor", "/spool"}) {
+    if (Status failed = MakePrivateDirectory(options_.state_directory + folder)) return failed;
+  }
+  if (Status failed = MakePrivateDirectory(options_.runtime_directory)) return failed;
+  Journal::Options journal_options;
+  journal_options.retained_bytes = kJournalBytes;
+  // The journal's lock is the state's: a second agent stops here.
+  Result<std::unique_ptr<Journal>> journal =
+      Journal::Open(options_.state_directory + "/journal", journal_options);
+  if (!journal) return journal.error();
+  journal_ = std::move(*journal);
+  Result<uint64_t> incarnation = NextIncarnation(options_.state_directory);
+  if (!incarnation) return incarnation.error();
+  incarnation_ = *incarnation;
+  start_wall_ns_ = clock_->Now().wall.ns;
+
+  CoreOptions core;
+  core.host = options_.name;
+  core.boot_id = ReadBootId();
+  core.agent_incarnation = incarnation_;
+  core.process_slots = options_.process_slots;
+  core.thread_slots = options_.thread_slots;
+  core.queue_limit = options_.queue_limit;
+  core.default_mode = options_.default_mode;
+  core_ = std::make_unique<Core>(core);
+  bool readable = true;
+  const Status replayed = journal_->Read(
+      journal_->oldest() - 1, [&](uint64_t cursor, uint64_t job_key, std::string_view payload) {
+        v1::Event event;
+        readable = event.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
+        if (readable) core_->Replay(cursor, job_key, event);
+        return readable;
+      });
+  if (replayed) return replayed;
+  if (!readable)
+    return Error{ErrorCode::kDataLoss, "JOURNAL_DAMAGED", "the journal holds an event that is none",
+                 ""};
+  sequencer_ = std::make_unique<Sequencer>(core_.get(), journal_.get(), clock_, this);
+  Result<std::unique_ptr<Spool>> spool =
+      Spool::Open(options_.state_directory + "/spool", loop_, this);
+  if (!spool) return spool.error();
+  spool_ = std::move(*spool);
+  inputs_ = std::make_unique<JobInputs>(loop_);
+  trees_ = std::make_unique<TreeThread>(
+      options_.name,
+      [this] {
+        std::vector<int> spared = {::getpid(), supervisor_pid_.load()};
+        sequencer_->Look([&](const Core& look) {
+          for (const auto& entry : look.parents()) {
+            if (entry.second.state != v1::PARENT_STATE_ENDED)
+              spared.push_back(entry.second.unit.pid());
+          }
+        });
+        return spared;
+      },
+      [this](uint64_t job_key, std::vector<v1::Unit> survivors) {
+        sequencer_->Step(
+            [&](Core& c, Instant now, Batch* batch) { c.OnTree(now, job_key, survivors, batch); });
+        sequencer_->Commit();
+      });
+  loop_->AfterRound([this] { EndRound(); });
+  sequencer_->Step([](Core& c, Instant now, Batch* batch) { c.EndReplay(now, batch); });
+  if (Status failed = OpenSupervisor()) return failed;
+  AdoptParents();
+  sequencer_->Commit();
+  return Ok();
+}
+
+Status Agent::OpenSupervisor() {
+  Result<std::unique_ptr<SupervisorLink>> link = SupervisorLink::Open(
+      options_.state_directory, options_.runtime_directory + "/supervisor.sock", incarnation_,
+      loop_, this);
+  if (!link) return link.error();
+  supervisor_ = std::move(*link);
+  supervisor_pid_ = supervisor_->pid();
+  return Ok();
+}
+
+void Agent::AdoptParents() {
+  // Lives that the journal does not know to have ended: their notes come first,
+  // the supervisor's word on ends and orphans after.
+  std::vector<ParentKey> open;
+  sequencer_->Look([&](const Core& core) {
+    for (const auto& entry : core.parents()) {
+      if (entry.second.state != v1::PARENT_STATE_ENDED) open.push_back(entry.second.key);
+    }
+  });
+  for (const ParentKey& key : open) {
+    auto link =
+        std::make_shared<ParentLink>(key, ParentDirectory(key), ParentSocket(key), incarnation_,
+                                     loop_, sequencer_.get(), spool_.get(), inputs_.get());
+    link->ReadNotes();
+    {
+      const absl::MutexLock lock(&links_mutex_);
+      links_[key] = link;
+    }
+    bool lives = false;
+    for (const internal::v1::LiveParent& parent : supervisor_->parents()) {
+      lives = lives || (parent.name() == key.name && parent.incarnation() == key.incarnation);
+    }
+    if (lives) {
+      loop_->Post([this, key] { ConnectParent(key, 0); });
+      continue;
+    }
+    // Its end is among the supervisor's notes, or nobody saw it.
+    loop_->Post([this, key] {
+      sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+        ParentEndFact fact;
+        fact.observer = v1::OBSERVER_AGENT;
+        core.OnParentEnded(now, key, fact, batch);
+      });
+    });
+  }
+  supervisor_->ReadNotes();
+}
+
+void Agent::Start(std::function<void(Status)> ready) {
+  StartParent(kDefaultParent, {}, [ready = std::move(ready)](const Result<v1::Parent>& parent) {
+    ready(parent ? Ok() : Status(parent.error()));
+  });
+}
+
+void Agent::EndRound() {
+  const std::vector<uint64_t> ended =
+      sequencer_->Step([](Core& core, Instant, Batch*) { return core.TakeEnded(); });
+  for (const uint64_t job_key : ended) {
+    inputs_->Forget(job_key);
+    spool_->Finish(job_key);
+  }
+  sequencer_->Commit();
+  CheckWaits();
+  if (!sequencer_->AllCommitted()) return;
+  supervisor_->ReleaseNotes();
+  const absl::MutexLock lock(&links_mutex_);
+  for (const auto& entry : links_) entry.second->ReleaseNotes();
+}
+
+void Agent::OnPublished(const std::vector<JournalRecord>& records) { feed_.Publish(records); }
+
+void Agent::OnDeadline(int64_t boot_ns) {
+  loop_->Post([this, boot_ns] {
+    loop_->Cancel(deadline_timer_);
+    if (boot_ns == INT64_MAX) return;
+    deadline_timer_ = loop_->At(BootTime{boot_ns}, [this] {
+      sequencer_->Step([](Core& core, Instant now, Batch* batch) { core.OnTime(now, batch); });
+    });
+  });
+}
+
+void Agent::OnOutput(uint64_t job_key, OutputStream stream, uint64_t offset, uint64_t length) {
+  sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+    core.OnOutput(now, job_key,
+                  stream == OutputStream::kStdout ? v1::STREAM_STDOUT : v1::STREAM_STDERR, offset,
+                  length, batch);
+  });
+}
+
+void Agent::OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) {
+  v1::OutputClosed event;
+  event.set_stdout_bytes(closed.stdout_bytes);
+  event.set_stderr_bytes(closed.stderr_bytes);
+  event.set_dropped_bytes(closed.dropped_bytes);
+  event.set_held_open(closed.held_open);
+  sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+    core.OnOutputClosed(now, job_key, event, batch);
+  });
+}
+
+void Agent::FillHost(v1::Host* host) const {
+  sequencer_->Look([&](const Core& core) { core.ViewHost(host); });
+  host->set_agent_pid(::getpid());
+  host->set_supervisor_pid(supervisor_pid_.load());
+  host->set_cpus(std::thread::hardware_concurrency());
+  SetTimestamp(start_wall_ns_, host->mutable_start_time());
+  host->set_tree_kill("scan");
+  for (const std::string& variable : DefaultEnvironment()) host->add_default_environment(variable);
+  host->set_default_working_directory(DefaultWorkingDirectory());
+}
+
+}  // namespace brood

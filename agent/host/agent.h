@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/core/core.h"
+#include "agent/host/event_feed.h"
+#include "agent/host/job_inputs.h"
+#include "agent/host/options.h"
+#include "agent/host/parent_link.h"
+#include "agent/host/sequencer.h"
+#include "agent/host/supervisor_link.h"
+#include "agent/host/tree_thread.h"
+#include "agent/journal/journal.h"
+#include "agent/spool/spool.h"
+#include "common/base/event_loop.h"
+
+namespace brood {
+
+// The host's parts, put together: performs what the core decides and brings it
+// what the host's processes note. gRPC stands above it and only translates.
+class Agent final : public CommitListener, public SupervisorLink::Listener, public Spool::Listener {
+ public:
+  // Opens state, replays the journal, finds or starts the supervisor. The loop
+  // must not run yet.
+  static Result<std::unique_ptr<Agent>> Create(AgentOptions options, const Clock* clock,
+                                               EventLoop* loop);
+  ~Agent() override;
+
+  // Calls `ready` in the loop's thread once the default parent runs or is known
+  // not to (then with why).
+  void Start(std::function<void(Status)> ready);
+
+  // ---- for the services; thread-safe unless said otherwise
+  Sequencer* sequencer() { return sequencer_.get(); }
+  EventFeed* feed() { return &feed_; }
+  const Journal* journal() const { return journal_.get(); }
+  const Spool* spool() const { return spool_.get(); }
+  JobInputs* inputs() { return inputs_.get(); }
+  const AgentOptions& options() const { return options_; }
+  void FillHost(v1::Host* host) const;
+
+  using ParentDone = std::function<void(Result<v1::Parent>)>;
+  // Starts a parent and waits until it takes jobs; ends one and waits for its end.
+  void StartParent(const std::string& name, std::vector<std::string> libraries, ParentDone done);
+  void EndParent(const std::string& name, v1::ParentEnd how, ParentDone done);
+  using MemoryDone = std::function<void(Result<v1::ReadMemoryResponse>)>;
+  void ReadMemory(const std::string& parent, std::vector<std::string> cells, MemoryDone done);
+  // Ends all jobs, parents and the supervisor (or with keep_jobs nothing), then
+  // calls back with how many jobs had to be ended.
+  void Stop(bool keep_jobs, std::function<void(uint32_t ended)> done);
+
+ private:
+  Agent(AgentOptions options, const Clock* clock, EventLoop* loop);
+  Status Open();
+  Status OpenSupervisor();
+  void AdoptParents();
+
+  // CommitListener
+  void OnPublished(const std::vector<JournalRecord>& records) override;
+  void OnEffects(std::vector<Effect> effects) override;
+  void OnDeadline(int64_t boot_ns) override;
+  // SupervisorLink::Listener
+  void OnSupervisorNote(const Note& note, const std::string& text) override;
+  void OnParentStartFailed(const internal::v1::StartFailed& failed) override;
+  void OnSupervisorGone() override;
+  // Spool::Listener
+  void OnOutput(uint64_t job_key, OutputStream stream, uint64_t offset, uint64_t length) override;
+  void OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) override;
+
+  void EndRound();
+  void LaunchParent(const StartParentEffect& effect);
+  void ConnectParent(const ParentKey& key, int attempt);
+  void OnParentEndNote(const Note& note, const std::string& name);
+  void SignalByPid(const SignalJobEffect& effect);
+  void CheckWaits();
+  void StopParents();
+  std::shared_ptr<ParentLink> Link(const ParentKey& key) const;
+  std::string ParentDirectory(const ParentKey& key) const;
+  std::string ParentSocket(const ParentKey& key) const;
+
+  const AgentOptions options_;
+  const Clock* const clock_;
+  EventLoop* const loop_;
+  int64_t start_wall_ns_ = 0;
+  uint64_t incarnation_ = 0;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Core> core_;
+  EventFeed feed_;
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<JobInputs> inputs_;
+  std::unique_ptr<SupervisorLink> supervisor_;
+  std::atomic<int> supervisor_pid_ = 0;
+  std::unique_ptr<TreeThread> trees_;
+
+  mutable absl::Mutex links_mutex_;
+  // Shared: a committer on a gRPC thread may be sending while a life ends.
+  std::map<ParentKey, std::shared_ptr<ParentLink>> links_ ABSL_GUARDED_BY(links_mutex_);
+
+  // The loop's thread alone, from here on.
+  struct Wait {
+    ParentKey parent;
+    bool for_end = false;
+    ParentDone done;
+  };
+  std::vector<Wait> waits_;
+  std::map<ParentKey, std::string> start_errors_;
+  EventLoop::TimerId deadline_timer_ = 0;
+  std::function<void(uint32_t)> stop_done_;
+  uint32_t stopped_jobs_ = 0;
+  bool parents_told_ = false;
+};
+
+}  // namespace brood

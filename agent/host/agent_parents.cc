@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The agent's effects: jobs to parents, parents to the supervisor, and what the
+// supervisor tells back.
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <utility>
+
+#include "agent/core/proto_time.h"
+#include "agent/core/spec_frame.h"
+#include "agent/host/agent.h"
+#include "agent/host/default_environment.h"
+#include "agent/host/note_facts.h"
+#include "common/base/paths.h"
+#include "spdlog/spdlog.h"
+
+namespace brood {
+namespace {
+
+// Jobs a frame takes: their pipes must fit the parent's answer (two descriptors
+// each, three with input), and their specs the frame.
+constexpr int kJobsPerFrame = 60;
+constexpr size_t kFrameSpecBytes = 1 << 20;
+
+// A parent listens within milliseconds; a library's start may take longer.
+constexpr int64_t kConnectRetryNanos = 2'000'000;
+constexpr int kConnectAttempts = 5'000;
+
+// The frames of one life within one round of effects.
+struct Outgoing {
+  std::shared_ptr<ParentLink> link;
+  internal::v1::ToParent main;
+  internal::v1::ToParent commands;
+  size_t bytes = 0;
+
+  void Flush() {
+    if (link == nullptr) return;
+    if (commands.start().jobs_size() > 0) link->SendCommands(commands);
+    if (main.start().jobs_size() > 0 || main.signals_size() > 0 || main.stop_calls_size() > 0 ||
+        main.drained_size() > 0) {
+      link->Send(main);
+    }
+    commands.Clear();
+    main.Clear();
+    bytes = 0;
+  }
+};
+
+template <typename... F>
+struct Cases : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Cases(F...) -> Cases<F...>;
+
+}  // namespace
+
+std::shared_ptr<ParentLink> Agent::Link(const ParentKey& key) const {
+  const absl::MutexLock lock(&links_mutex_);
+  const auto found = links_.find(key);
+  return found == links_.end() ? nullptr : found->second;
+}
+
+std::string Agent::ParentDirectory(const ParentKey& key) const {
+  return options_.state_directory + "/parents/" + key.name + "-" + std::to_string(key.incarnation);
+}
+
+std::string Agent::ParentSocket(const ParentKey& key) const {
+  return options_.runtime_directory + "/p-" + key.name + "-" + std::to_string(key.incarnation) +
+         ".sock";
+}
+
+void Agent::OnEffects(std::vector<Effect> effects) {
+  std::map<ParentKey, Outgoing> outgoing;
+  const auto to = [&](const ParentKey& key) -> Outgoing& {
+    Outgoing& out = outgoing[key];
+    if (out.link == nullptr) out.link = Link(key);
+    return out;
+  };
+  for (Effect& effect : effects) {
+    std::visit(
+        Cases{
+            [&](StartJobEffect& start) {
+              Outgoing& out = to(start.parent);
+              internal::v1::ToParent& frame = start.job.task().empty() ? out.commands : out.main;
+              out.bytes += start.job.ByteSizeLong();
+              frame.mutable_start()->mutable_jobs()->Add(std::move(start.job));
+              if (frame.start().jobs_size() >= kJobsPerFrame || out.bytes > kFrameSpecBytes)
+                out.Flush();
+            },
+            [&](SignalJobEffect& signal) {
+              if (!signal.parent_lives) return SignalByPid(signal);
+              Outgoing& out = to(signal.parent);
+              internal::v1::SignalJob* const frame = out.main.add_signals();
+              frame->set_job_key(signal.job_key);
+              frame->set_signal(signal.signal);
+              frame->set_whole_group(signal.whole_group);
+            },
+            [&](StopCallEffect& stop) { to(stop.parent).main.add_stop_calls(stop.job_key); },
+            [&](DrainedEffect& drained) { to(drained.parent).main.add_drained(drained.job_key); },
+            [&](TreeEffect& tree) { trees_->Add(std::move(tree)); },
+            [&](StartParentEffect& start) {
+              loop_->Post([this, start = std::move(start)] { LaunchParent(start); });
+            },
+            [&](EndParentEffect& end) {
+              if (const std::shared_ptr<ParentLink> link = Link(end.parent)) {
+                internal::v1::ToParent frame;
+                frame.mutable_end()->set_how(end.how);
+                link->Send(frame);
+              }
+            },
+            [&](ForgetJobEffect& forget) { spool_->Remove(forget.job_key); },
+        },
+        effect);
+  }
+  for (auto& entry : outgoing) entry.second.Flush();
+}
+
+void Agent::SignalByPid(const SignalJobEffect& effect) {
+  // Its parent is gone, so nobody but the supervisor can reap it. The pid may be
+  // somebody else's by now: hold it, then compare its start.
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, effect.pid, 0)));
+  SignalledFact fact{effect.job_key, effect.signal, effect.whole_group, 0};
+  if (!pidfd || !IsSameProcess(effect.pid, effect.start_ns)) {
+    fact.error_number = ESRCH;
+  } else if (effect.whole_group) {
+    // The leader is held alive or a zombie, so its group is still its own.
+    if (::kill(-effect.pid, effect.signal) != 0) fact.error_number = errno;
+  } else if (::syscall(SYS_pidfd_send_signal, pidfd.get(), effect.signal, nullptr, 0) != 0) {
+    fact.error_number = errno;
+  }
+  sequencer_->Step(
+      [&](Core& core, Instant now, Batch* batch) { core.OnSignalled(now, fact, batch); });
+}
+
+void Agent::LaunchParent(const StartParentEffect& effect) {
+  const ParentKey& key = effect.parent;
+  const std::string directory = ParentDirectory(key);
+  std::error_code ignored;
+  std::filesystem::remove_all(directory, ignored);  // Of a start that nobody journaled.
+  if (const Status failed = MakePrivateDirectory(directory)) {
+    start_errors_[key] = failed->message;
+    sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+      core.OnParentFailed(now, key, failed->message, batch);
+    });
+    return;
+  }
+  auto link = std::make_shared<ParentLink>(key, directory, ParentSocket(key), incarnation_, loop_,
+                                           sequencer_.get(), spool_.get(), inputs_.get());
+  {
+    const absl::MutexLock lock(&links_mutex_);
+    links_[key] = std::move(link);
+  }
+  internal::v1::ToSupervisor frame;
+  internal::v1::StartParent* const start = frame.mutable_start();
+  start->set_name(key.name);
+  start->set_incarnation(key.incarnation);
+  for (const std::string& library : effect.libraries) start->add_libraries(library);
+  start->set_directory(directory);
+  start->set_socket_path(ParentSocket(key));
+  for (const std::string& variable : DefaultEnvironment()) start->add_environment(variable);
+  start->set_working_directory(DefaultWorkingDirectory());
+  start->set_call_slots(effect.call_slots);
+  supervisor_->Send(frame);
+}
+
+void Agent::ConnectParent(const ParentKey& key, int attempt) {
+  const std::shared_ptr<ParentLink> link = Link(key);
+  if (link == nullptr || link->TryConnect()) return;
+  if (attempt >= kConnectAttempts) {
+    spdlog::error("parent {} {} does not listen", key.name, key.incarnation);
+    return;
+  }
+  loop_->At(BootTime{BootTimeNanos() + kConnectRetryNanos},
+            [this, key, attempt] { ConnectParent(key, attempt + 1); });
+}
+
+void Agent::OnParentStartFailed(const internal::v1::StartFailed& failed) {
+  const ParentKey key{failed.name(), failed.incarnation()};
+  const std::string why = ErrnoError(failed.error_number(), failed.step()).message;
+  start_errors_[key] = why;
+  sequencer_->Step(
+      [&](Core& core, Instant now, Batch* batch) { core.OnParentFailed(now, key, why, batch); });
+}
+
+void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
+  const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
+  const ParentKey key{text, note.job_key};
+  switch (note.kind) {
+    case NoteKind::kParentStarted: {
+      v1::Unit unit;
+      unit.set_mode(v1::MODE_FORK);
+      unit.set_pid(note.pid);
+      unit.set_tid(note.pid);
+      unit.set_ppid(note.ppid);
+      SetDuration(note.start_ns, unit.mutable_start());
+      sequencer_->Step(
+          [&](Core& core, Instant, Batch* batch) { core.OnParentStarted(at, key, unit, batch); });
+      if (Link(key) != nullptr) ConnectParent(key, 0);
+      return;
+    }
+    case NoteKind::kParentEnded:
+      return OnParentEndNote(note, text);
+    case NoteKind::kOrphanExited: {
+      // Its parent may have noted its start just before the end.
+      std::vector<std::shared_ptr<ParentLink>> links;
+      {
+        const absl::MutexLock lock(&links_mutex_);
+        for (const auto& entry : links_) links.push_back(entry.second);
+      }
+      for (const auto& link : links) link->ReadNotes();
+      OrphanFact fact;
+      fact.pid = note.pid;
+      fact.start_ns = note.start_ns;
+      fact.status = StatusOfNote(note);
+      sequencer_->Step([&](Core& core, Instant, Batch* batch) {
+        for (const auto& [job_key, job] : core.jobs()) {
+          if (job->ended || job->view.pid() != note.pid || job->view.spec().has_command()) continue;
+          for (const auto& link : links) {
+            if (link->key() == job->parent) fact.result = link->ReadResult(job_key, job->slot);
+          }
+        }
+        core.OnOrphanExited(at, fact, batch);
+      });
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void Agent::OnParentEndNote(const Note& note, const std::string& name) {
+  const ParentKey key{name, note.job_key};
+  const std::shared_ptr<ParentLink> link = Link(key);
+  ParentEndFact fact;
+  fact.status = StatusOfNote(note);
+  if (link != nullptr) {
+    link->ReadNotes();  // What it noted before it ended.
+    fact.culprit_job_key = link->CulpritJobKey();
+  }
+  const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
+  bool empty = false;
+  sequencer_->Step([&](Core& core, Instant, Batch* batch) {
+    const auto parent = core.parents().find(name);
+    if (parent == core.parents().end() || parent->second.key != key) return;
+    // Jobs it was sent and did not note: their slots tell whether they ran.
+    for (const uint64_t job_key : parent->second.live[0]) {
+      StartedFact started;
+      const CoreJob* const job = core.Find(job_key);
+      if (job == nullptr || job->started() || link == nullptr ||
+          !link->FindStart(job_key, &started))
+        continue;
+      started.ppid = note.pid;
+      core.OnStarted(at, started, batch);
+    }
+    core.OnParentEnded(at, key, fact, batch);
+    empty = parent->second.live[0].empty();
+  });
+  ::unlink(ParentSocket(key).c_str());
+  if (!empty) return;  // Its forked calls still write their results there.
+  {
+    const absl::MutexLock lock(&links_mutex_);
+    links_.erase(key);
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(ParentDirectory(key), ignored);
+}
+
+void Agent::OnSupervisorGone() {
+  // One that was told to end has ended.
+  if (parents_told_) return;
+  // Parents and jobs go on; orphans from here on are nobody's to wait for until
+  // a new supervisor runs.
+  spdlog::error("the supervisor {} is gone; starting a new one", supervisor_pid_.load());
+  loop_->Post([this] {
+    if (const Status failed = OpenSupervisor()) spdlog::critical("{}", failed->message);
+  });
+}
+
+}  // namespace brood

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/event_feed.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace brood {
+namespace {
+
+void Erase(std::vector<EventFeed::Reader>* readers, const EventReader* reader) {
+  readers->erase(
+      std::remove_if(readers->begin(), readers->end(),
+                     [reader](const EventFeed::Reader& one) { return one.get() == reader; }),
+      readers->end());
+}
+
+}  // namespace
+
+void EventFeed::AddForAll(Reader reader) {
+  const absl::MutexLock lock(&mutex_);
+  all_.push_back(std::move(reader));
+}
+
+void EventFeed::AddForJob(uint64_t job_key, Reader reader) {
+  const absl::MutexLock lock(&mutex_);
+  std::vector<Reader>& readers = by_job_[job_key];
+  if (std::find(readers.begin(), readers.end(), reader) == readers.end()) {
+    readers.push_back(std::move(reader));
+  }
+}
+
+void EventFeed::RemoveFromJob(uint64_t job_key, const EventReader* reader) {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = by_job_.find(job_key);
+  if (found == by_job_.end()) return;
+  Erase(&found->second, reader);
+  if (found->second.empty()) by_job_.erase(found);
+}
+
+void EventFeed::Remove(const EventReader* reader, const std::vector<uint64_t>& job_keys) {
+  for (const uint64_t key : job_keys) RemoveFromJob(key, reader);
+  const absl::MutexLock lock(&mutex_);
+  Erase(&all_, reader);
+}
+
+void EventFeed::Publish(const std::vector<JournalRecord>& records) {
+  std::vector<Reader> concerned;
+  {
+    const absl::MutexLock lock(&mutex_);
+    concerned = all_;
+    for (const JournalRecord& record : records) {
+      const auto found = by_job_.find(record.job_key);
+      if (found == by_job_.end()) continue;
+      for (const Reader& reader : found->second) {
+        if (std::find(concerned.begin(), concerned.end(), reader) == concerned.end()) {
+          concerned.push_back(reader);
+        }
+      }
+    }
+  }
+  for (const Reader& reader : concerned) reader->OnMore();
+}
+
+void EventFeed::WakeAll() {
+  std::vector<Reader> readers;
+  {
+    const absl::MutexLock lock(&mutex_);
+    readers = all_;
+    for (const auto& entry : by_job_) {
+      readers.insert(readers.end(), entry.second.begin(), entry.second.end());
+    }
+  }
+  for (const Reader& reader : readers) reader->OnMore();
+}
+
+}  // namespace brood

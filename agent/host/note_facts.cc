@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/note_facts.h"
+
+#include <csignal>
+#include <string>
+
+#include "agent/core/proto_time.h"
+#include "agent/core/spec_frame.h"
+#include "agent/outbox/slot_file.h"
+
+namespace brood {
+namespace {
+
+constexpr int64_t kNanosPerMicro = 1'000;
+// Of an exception's text (event.proto, Threw).
+constexpr size_t kThrewBytesMax = 1'024;
+
+void SetMicros(int64_t us, google::protobuf::Duration* out) {
+  SetDuration(us * kNanosPerMicro, out);
+}
+
+}  // namespace
+
+StartedFact StartedOfNote(const Note& note) {
+  StartedFact fact;
+  fact.job_key = note.job_key;
+  fact.attempt = note.attempt;
+  fact.pid = note.pid;
+  fact.tid = note.tid;
+  fact.ppid = note.ppid;
+  fact.pgid = note.pgid;
+  fact.start_ns = note.start_ns;
+  fact.fork_ns = note.fork_ns;
+  fact.gate_wait_ns = note.gate_wait_ns;
+  fact.threads_at_fork = note.threads_at_fork;
+  fact.slot = note.slot;
+  return fact;
+}
+
+FailedFact FailedOfNote(const Note& note, std::string_view text) {
+  FailedFact fact;
+  fact.job_key = note.job_key;
+  fact.attempt = note.attempt;
+  fact.error_number = note.error_number;
+  const size_t end = text.find('\0');
+  fact.step = std::string(text.substr(0, end));
+  if (end != std::string_view::npos) fact.message = std::string(text.substr(end + 1));
+  return fact;
+}
+
+WaitStatus StatusOfNote(const Note& note) {
+  WaitStatus status;
+  if (note.code == CLD_EXITED) status.exit_code = note.status;
+  if (note.code == CLD_KILLED || note.code == CLD_DUMPED) status.signal = note.status;
+  status.core_dumped = note.code == CLD_DUMPED;
+  if ((note.flags & kHasUsage) != 0) {
+    v1::ResourceUsage usage;
+    SetMicros(note.user_us, usage.mutable_user_time());
+    SetMicros(note.system_us, usage.mutable_system_time());
+    usage.set_max_rss_bytes(note.max_rss_bytes);
+    status.usage = usage;
+  }
+  return status;
+}
+
+CallResult ResultOfNote(const Note& note, std::string_view text) {
+  CallResult result;
+  if (note.kind == NoteKind::kReturned) result.returned = ValueOfBytes(note.value_kind, text);
+  if (note.kind == NoteKind::kThrew) result.threw = std::string(text.substr(0, kThrewBytesMax));
+  result.stopped = note.kind == NoteKind::kStopHonoured;
+  return result;
+}
+
+}  // namespace brood

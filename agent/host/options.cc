@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/options.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <thread>
+
+#include "agent/core/limits.h"
+#include "common/base/paths.h"
+#include "common/base/version.h"
+#include "common/job/job_id.h"
+
+namespace brood {
+namespace {
+
+// More processes than this on one host is a mistake; threads cost less.
+constexpr uint32_t kProcessSlotsMax = 16'384;
+constexpr uint32_t kThreadSlotsMax = 16'384;
+constexpr uint32_t kQueueLimitMax = 1'000'000;
+
+std::string HostName() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "localhost";
+  return name;
+}
+
+// Those it may run on: fewer than there are in a container.
+uint32_t UsableCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+// HOST:PORT or [HOST]:PORT.
+Status SplitAddress(const std::string& text, AgentOptions* options) {
+  const size_t colon = text.rfind(':');
+  std::string host = colon == std::string::npos ? "" : text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  unsigned long port = 65'536;
+  try {
+    port = std::stoul(text.substr(colon + 1));
+  } catch (const std::exception&) {
+    port = 65'536;
+  }
+  if (host.empty() || port > 65'535) {
+    return Error{ErrorCode::kInvalidArgument, "BAD_ADDRESS",
+                 "--listen: '" + text + "' is no address; give unix:/PATH or 127.0.0.1:PORT", ""};
+  }
+  options->listen_host = host;
+  options->listen_port = static_cast<uint16_t>(port);
+  return Ok();
+}
+
+}  // namespace
+
+Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
+  Result<Paths> paths = PathsFromEnvironment();
+  if (!paths) return paths.error();
+  AgentOptions options;
+  const uint32_t cpus = UsableCpus();
+  options.process_slots = kProcessSlotsPerCpu * cpus;
+  options.thread_slots = kThreadSlotsPerCpu * cpus;
+  options.queue_limit = kQueueLimitDefault;
+  std::string listen;
+  std::string mode = "fork";
+  bool insecure = false;
+  CLI::App app("brood-agent: runs a host's jobs and serves them over gRPC", "brood-agent");
+  app.set_version_flag("--version", kVersion);
+  app.add_option("--name", options.name, "Name of the host (default: the system's host name)");
+  app.add_option("--socket", options.socket_path,
+                 "Unix socket to listen on (default: RUNTIME/agent.sock)");
+  app.add_option("--listen", listen, "A further address: unix:PATH, or a loopback HOST:PORT");
+  app.add_flag("--insecure-loopback", insecure,
+               "Allow --listen on loopback in plaintext: any local user can then run jobs");
+  app.add_option("--slots", options.process_slots, "Jobs at once as processes")
+      ->check(CLI::Range(1u, kProcessSlotsMax));
+  app.add_option("--thread-slots", options.thread_slots, "Jobs at once as threads")
+      ->check(CLI::Range(1u, kThreadSlotsMax));
+  app.add_option("--queue-limit", options.queue_limit, "Jobs that may wait")
+      ->check(CLI::Range(0u, kQueueLimitMax));
+  app.add_option("--default-mode", mode, "What AUTO takes for a call when nothing else decides")
+      ->check(CLI::IsMember({"fork", "thread"}));
+  app.add_option("--ready-fd", options.ready_fd, "Descriptor to write one byte to once it serves")
+      ->group("");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) std::exit(app.exit(error));
+    return Error{ErrorCode::kInvalidArgument, "USAGE",
+                 std::string(error.what()) + "; see brood-agent --help", ""};
+  }
+  options.default_mode = mode == "thread" ? v1::MODE_THREAD : v1::MODE_FORK;
+  if (options.name.empty()) options.name = HostName();
+  if (Status bad = ValidateJobId("--name", options.name)) return *bad;
+  options.state_directory = MachineStateDirectory(paths->state);
+  options.runtime_directory = paths->runtime;
+  if (listen.rfind("unix:", 0) == 0) {
+    options.socket_path = listen.substr(5);
+  } else if (!listen.empty()) {
+    if (!insecure) {
+      return Error{ErrorCode::kInvalidArgument, "PLAINTEXT",
+                   "--listen " + listen +
+                       " would serve in plaintext: any local user could run jobs; " +
+                       "say --insecure-loopback if that is meant, or use the unix socket",
+                   ""};
+    }
+    if (Status bad = SplitAddress(listen, &options)) return *bad;
+  }
+  if (options.socket_path.empty()) options.socket_path = AgentSocketPath(options.runtime_directory);
+  return options;
+}
+
+}  // namespace brood

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "brood/v1/job.pb.h"
+#include "common/base/error.h"
+
+namespace brood {
+
+// What the agent was told, checked and filled in.
+struct AgentOptions {
+  std::string name;             // of the host
+  std::string state_directory;  // of this machine: STATE/<machine-id>
+  std::string runtime_directory;
+  std::string socket_path;
+  // A loopback TCP address to listen on too, in plaintext; empty: none.
+  std::string listen_host;
+  uint16_t listen_port = 0;
+  uint32_t process_slots = 0;
+  uint32_t thread_slots = 0;
+  uint32_t queue_limit = 0;
+  v1::Mode default_mode = v1::MODE_FORK;
+  int ready_fd = -1;
+};
+
+// From the command line and the environment. The error's message is for people.
+Result<AgentOptions> ParseAgentOptions(int argc, char** argv);
+
+}  // namespace brood

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/parent_link.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "agent/core/spec_frame.h"
+#include "agent/host/note_facts.h"
+#include "agent/outbox/doorbell.h"
+#include "common/base/protocol.h"
+#include "common/base/unix_socket.h"
+#include "spdlog/spdlog.h"
+
+namespace brood {
+namespace {
+
+Instant TimeOfNote(const Note& note) {
+  return Instant{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
+}
+
+v1::Task TaskOfFrame(const internal::v1::Task& frame) {
+  v1::Task task;
+  task.set_name(frame.name());
+  task.set_summary(frame.summary());
+  for (const internal::v1::TaskParameter& parameter : frame.parameters()) {
+    v1::TaskParameter* const out = task.add_parameters();
+    out->set_name(parameter.name());
+    out->set_type(static_cast<v1::ValueType>(parameter.type()));
+    out->set_optional(parameter.optional());
+  }
+  task.set_result(static_cast<v1::ValueType>(frame.result()));
+  task.set_isolated(frame.isolated());
+  task.set_shares_memory(frame.shares_memory());
+  task.set_method(frame.method());
+  return task;
+}
+
+}  // namespace
+
+ParentLink::ParentLink(ParentKey key, std::string directory, std::string socket_path,
+                       uint64_t agent_incarnation, EventLoop* loop, Sequencer* sequencer,
+                       Spool* spool, JobInputs* inputs)
+    : key_(std::move(key)),
+      directory_(std::move(directory)),
+      socket_path_(std::move(socket_path)),
+      agent_incarnation_(agent_incarnation),
+      loop_(loop),
+      sequencer_(sequencer),
+      spool_(spool),
+      inputs_(inputs),
+      outbox_(directory_) {}
+
+ParentLink::~ParentLink() {
+  Close(&main_);
+  Close(&commands_);
+  if (bell_) loop_->Remove(bell_.get());
+  if (doorbell_) loop_->Remove(doorbell_.get());
+  for (auto& request : memory_requests_) {
+    request.second(
+        Error{ErrorCode::kUnavailable, "PARENT_ENDED", "parent '" + key_.name + "' ended", ""});
+  }
+}
+
+bool ParentLink::TryConnect() {
+  if (!Open(&main_, false)) return false;
+  if (!Open(&commands_, true)) {
+    Close(&main_);
+    return false;
+  }
+  return true;
+}
+
+bool ParentLink::Open(Channel* channel, bool commands) {
+  Result<UniqueFd> fd = ConnectUnix(socket_path_);
+  if (!fd) return false;
+  const int number = fd->get();
+  {
+    const absl::MutexLock lock(&channel->mutex);
+    channel->socket = std::make_unique<FrameSocket>(std::move(*fd));
+    channel->receiver = channel->socket.get();
+  }
+  internal::v1::ToParent frame;
+  frame.mutable_hello()->set_protocol(kProtocolVersion);
+  frame.mutable_hello()->set_agent_incarnation(agent_incarnation_);
+  frame.mutable_hello()->set_commands(commands);
+  SendOn(channel, frame);
+  loop_->Add(number, EPOLLIN, [this, channel](uint32_t events) {
+    if ((events & EPOLLOUT) != 0) OnWritable(channel);
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) Receive(channel);
+  });
+  return true;
+}
+
+void ParentLink::Close(Channel* channel) {
+  const absl::MutexLock lock(&channel->mutex);
+  if (channel->socket == nullptr) return;
+  loop_->Remove(channel->socket->fd());
+  channel->socket.reset();
+  channel->receiver = nullptr;
+}
+
+void ParentLink::SendOn(Channel* channel, const internal::v1::ToParent& frame) {
+  const absl::MutexLock lock(&channel->mutex);
+  if (channel->socket == nullptr) return;
+  const bool waited = channel->socket->wants_write();
+  if (const Status failed = channel->socket->Send(frame.SerializeAsString())) {
+    spdlog::warn("parent {} {}: {}", key_.name, key_.incarnation, failed->message);
+    return;
+  }
+  if (!waited && channel->socket->wants_write()) {
+    const int fd = channel->socket->fd();
+    loop_->Post([this, fd] { loop_->Change(fd, EPOLLIN | EPOLLOUT); });
+  }
+}
+
+void ParentLink::OnWritable(Channel* channel) {
+  const absl::MutexLock lock(&channel->mutex);
+  if (channel->socket == nullptr) return;
+  if (const Status failed = channel->socket->Flush())
+    spdlog::warn("parent {}: {}", key_.name, failed->message);
+  if (!channel->socket->wants_write()) loop_->Change(channel->socket->fd(), EPOLLIN);
+}
+
+void ParentLink::Send(const internal::v1::ToParent& frame) { SendOn(&main_, frame); }
+void ParentLink::SendCommands(const internal::v1::ToParent& frame) { SendOn(&commands_, frame); }
+
+void ParentLink::Receive(Channel* channel) {
+  if (channel->receiver == nullptr) return;
+  const Result<bool> open = channel->receiver->Receive([this, channel](std::string_view bytes) {
+    internal::v1::FromParent frame;
+    if (!frame.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      spdlog::error("parent {}: a frame that is none", key_.name);
+      return;
+    }
+    OnFrame(channel, frame);
+  });
+  // The end of a connection proves nothing: the supervisor tells of ends.
+  if (!open || !*open) Close(channel);
+}
+
+void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame) {
+  if (frame.bells()) {
+    bell_ = channel->receiver->TakeFd();
+    doorbell_ = channel->receiver->TakeFd();
+    if (bell_)
+      loop_->Add(bell_.get(), EPOLLIN, [this](uint32_t) {
+        uint64_t rings = 0;
+        (void)!::read(bell_.get(), &rings, sizeof(rings));
+        ReadNotes();
+      });
+    if (doorbell_) loop_->Add(doorbell_.get(), EPOLLIN, [this](uint32_t) { OnDoorbell(); });
+  }
+  if (frame.has_tasks()) {
+    std::vector<v1::Task> tasks;
+    std::vector<std::string> libraries;
+    for (const internal::v1::Library& library : frame.tasks().libraries()) {
+      if (!library.error().empty()) {
+        spdlog::error("parent {}: library {}: {}", key_.name, library.path(), library.error());
+        library_error_ = library.error();
+        continue;
+      }
+      libraries.push_back(library.path());
+      for (const internal::v1::Task& task : library.tasks()) tasks.push_back(TaskOfFrame(task));
+    }
+    sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+      core.OnParentReady(now, key_, std::move(tasks), std::move(libraries), batch);
+    });
+  }
+  for (const internal::v1::Streams& streams : frame.streams()) {
+    UniqueFd input = streams.input() ? channel->receiver->TakeFd() : UniqueFd();
+    if (input) inputs_->Attach(streams.job_key(), std::move(input));
+    if (!streams.output()) continue;
+    UniqueFd out = channel->receiver->TakeFd();
+    UniqueFd err = channel->receiver->TakeFd();
+    spool_->Attach(streams.job_key(), std::move(out), std::move(err));
+    sequencer_->Step([&](Core& core, Instant, Batch*) { core.OnStreams(streams.job_key()); });
+  }
+  for (const internal::v1::Signalled& signalled : frame.signalled()) {
+    sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+      core.OnSignalled(now,
+                       SignalledFact{signalled.job_key(), signalled.signal(),
+                                     signalled.whole_group(), signalled.error_number()},
+                       batch);
+    });
+  }
+  if (frame.has_memory()) {
+    const auto request = memory_requests_.find(frame.memory().request());
+    if (request == memory_requests_.end()) return;
+    MemoryDone done = std::move(request->second);
+    memory_requests_.erase(request);
+    done(frame.memory());
+  }
+}
+
+void ParentLink::ReadMemory(const std::vector<std::string>& cells, uint32_t limit,
+                            MemoryDone done) {
+  internal::v1::ToParent frame;
+  internal::v1::ReadMemory* const read = frame.mutable_read_memory();
+  read->set_request(next_request_);
+  read->set_limit(limit);
+  for (const std::string& cell : cells) read->add_cells(cell);
+  memory_requests_[next_request_++] = std::move(done);
+  Send(frame);
+}
+
+void ParentLink::ReadNotes() {
+  if (slots_ == nullptr || slots_->slots() == 0) slots_ = std::make_unique<SlotReader>(directory_);
+  outbox_.Read(
+      [this](const Note& note, std::string_view text) { notes_.emplace_back(note, text); });
+  if (outbox_.damaged() != damaged_notes_) {
+    damaged_notes_ = outbox_.damaged();
+    spdlog::error("parent {} {}: {} damaged notes were skipped", key_.name, key_.incarnation,
+                  damaged_notes_);
+  }
+  // A job's streams are sent before the note of its end: whatever is noted by
+  // now has its streams in the socket by now.
+  Receive(&main_);
+  for (const auto& [note, text] : notes_) OnNote(note, text);
+  notes_.clear();
+}
+
+void ParentLink::OnNote(const Note& note, std::string_view text) {
+  const Instant at = TimeOfNote(note);
+  sequencer_->Step([&](Core& core, Instant, Batch* batch) {
+    // A parent speaks of its own jobs only.
+    const CoreJob* const job = core.Find(note.job_key);
+    const bool own = job != nullptr && job->parent == key_;
+    switch (note.kind) {
+      case NoteKind::kStarted:
+        if (own) core.OnStarted(at, StartedOfNote(note), batch);
+        return;
+      case NoteKind::kFailedToStart:
+        if (own) core.OnFailedToStart(at, FailedOfNote(note, text), batch);
+        return;
+      case NoteKind::kExited: {
+        if (!own) return;
+        ExitedFact fact;
+        fact.job_key = note.job_key;
+        fact.status = StatusOfNote(note);
+        fact.group_alive = (note.flags & kGroupAlive) != 0;
+        // What it is, is not known of a job that an earlier agent took in.
+        if (!job->view.spec().has_command()) fact.result = ReadResult(note.job_key, note.slot);
+        core.OnExited(at, fact, batch);
+        return;
+      }
+      case NoteKind::kStopped:
+      case NoteKind::kContinued:
+        if (own)
+          core.OnStopped(at, note.job_key, note.kind == NoteKind::kStopped ? note.status : 0,
+                         batch);
+        return;
+      case NoteKind::kReturned:
+      case NoteKind::kThrew:
+      case NoteKind::kStopHonoured:
+        if (own)
+          core.OnThreadEnded(at, ThreadEndedFact{note.job_key, ResultOfNote(note, text)}, batch);
+        return;
+      case NoteKind::kProgress:
+        if (own)
+          core.OnProgress(at, note.job_key, note.fraction,
+                          std::string(text.substr(0, kProgressTextBytes)), batch);
+        return;
+      case NoteKind::kParentEnding:
+        core.OnParentEnding(at, key_, static_cast<v1::ParentEnd>(note.status), batch);
+        return;
+      default:
+        return;  // Not for a parent to say.
+    }
+  });
+}
+
+void ParentLink::OnDoorbell() {
+  // What one read takes; the pipe is level-triggered, so the rest comes next round.
+  uint32_t rings[1024];
+  const ssize_t got = ::read(doorbell_.get(), rings, sizeof(rings));
+  if (got <= 0 || slots_ == nullptr) return;
+  const std::set<uint32_t> slots(rings, rings + static_cast<size_t>(got) / kDoorbellRingBytes);
+  for (const uint32_t slot : slots) {
+    CallArea area;
+    // Torn while it is being written: the writer rings when it is done.
+    if (!slots_->ReadArea(slot, &area) || area.progress_version == 0 ||
+        area.progress_version % 2 != 0)
+      continue;
+    const size_t size = std::min<size_t>(area.progress_text_size, kProgressTextBytes);
+    const std::string text(area.progress_text, size);
+    sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+      const CoreJob* const job = core.Find(area.job_key);
+      if (job == nullptr || job->parent != key_ || job->is_thread()) return;
+      if (job->progress_ns == area.progress_boot_ns) return;  // Rung for something else.
+      core.OnProgress(Instant{BootTime{area.progress_boot_ns}, now.wall}, area.job_key,
+                      area.progress_fraction, text, batch);
+    });
+  }
+}
+
+std::optional<CallResult> ParentLink::ReadResult(uint64_t job_key, uint32_t slot) const {
+  CallArea area;
+  if (slots_ == nullptr || !slots_->ReadArea(slot, &area) || area.job_key != job_key ||
+      area.result == 0) {
+    return std::nullopt;
+  }
+  CallResult result;
+  std::string value;
+  if (!slots_->ReadValue(slot, area, &value)) return std::nullopt;
+  if (area.result == kCallReturned) result.returned = ValueOfBytes(area.value_kind, value);
+  if (area.result == kCallThrew) result.threw = value;
+  result.stopped = area.result == kCallStopped;
+  return result;
+}
+
+bool ParentLink::FindStart(uint64_t job_key, StartedFact* fact) const {
+  const SlotReader reader(directory_);
+  for (uint32_t slot = 0; slot < reader.slots(); ++slot) {
+    StartSlot start;
+    if (!reader.ReadStart(slot, &start) || start.job_key != job_key || start.pid == 0) continue;
+    fact->job_key = job_key;
+    fact->attempt = start.attempt;
+    fact->pid = fact->tid = fact->pgid = start.pid;
+    fact->start_ns = start.start_ns;
+    fact->slot = slot;
+    fact->evidence = v1::EVIDENCE_REPORTED;
+    return start.failed_step == 0;
+  }
+  return false;
+}
+
+uint64_t ParentLink::CulpritJobKey() const {
+  LastWords words;
+  return SlotReader(directory_).ReadLastWords(&words) ? words.culprit_job_key : 0;
+}
+
+}  // namespace brood

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/core/effect.h"
+#include "agent/core/fact.h"
+#include "agent/host/job_inputs.h"
+#include "agent/host/sequencer.h"
+#include "agent/outbox/outbox_reader.h"
+#include "agent/outbox/slot_file.h"
+#include "agent/spool/spool.h"
+#include "brood/internal/v1/frames.pb.h"
+#include "common/base/event_loop.h"
+#include "common/base/frame_socket.h"
+
+namespace brood {
+
+// The agent's end of one life of a parent: its two connections, its outbox, its
+// slot file. Translates notes and frames into the core's inputs. All calls in
+// the loop's thread, but Send and SendCommands.
+class ParentLink {
+ public:
+  // The answer to a ReadMemory; the error is set if the parent is gone.
+  using MemoryDone = std::function<void(Result<internal::v1::MemoryAnswer>)>;
+
+  ParentLink(ParentKey key, std::string directory, std::string socket_path,
+             uint64_t agent_incarnation, EventLoop* loop, Sequencer* sequencer, Spool* spool,
+             JobInputs* inputs);
+  ~ParentLink();
+  ParentLink(const ParentLink&) = delete;
+  ParentLink& operator=(const ParentLink&) = delete;
+
+  // Connects and says hello; false if nobody listens yet.
+  bool TryConnect();
+
+  // Takes in what the parent noted so far.
+  void ReadNotes();
+  // Deletes notes that are in the journal.
+  void ReleaseNotes() { outbox_.ReleaseRead(); }
+  // What a job's slot tells after its parent's end: false if it never ran.
+  bool FindStart(uint64_t job_key, StartedFact* fact) const;
+  // What a forked call came to, if it came to its end.
+  std::optional<CallResult> ReadResult(uint64_t job_key, uint32_t slot) const;
+  uint64_t CulpritJobKey() const;
+
+  // Frames to the parent. Thread-safe. Lost without a word if the parent is
+  // gone: its end is a fact that comes by the supervisor.
+  void Send(const internal::v1::ToParent& frame);
+  void SendCommands(const internal::v1::ToParent& frame);
+  void ReadMemory(const std::vector<std::string>& cells, uint32_t limit, MemoryDone done);
+
+  const ParentKey& key() const { return key_; }
+  const std::string& directory() const { return directory_; }
+  // Of a library that could not be loaded; empty if all could.
+  const std::string& library_error() const { return library_error_; }
+
+ private:
+  struct Channel {
+    absl::Mutex mutex;
+    std::unique_ptr<FrameSocket> socket ABSL_GUARDED_BY(mutex);
+    FrameSocket* receiver = nullptr;  // the same, for the loop's thread alone
+  };
+
+  bool Open(Channel* channel, bool commands);
+  void Receive(Channel* channel);
+  void OnFrame(Channel* channel, const internal::v1::FromParent& frame);
+  void OnWritable(Channel* channel);
+  void Close(Channel* channel);
+  void SendOn(Channel* channel, const internal::v1::ToParent& frame);
+  void OnNote(const Note& note, std::string_view text);
+  void OnDoorbell();
+
+  const ParentKey key_;
+  const std::string directory_;
+  const std::string socket_path_;
+  const uint64_t agent_incarnation_;
+  EventLoop* const loop_;
+  Sequencer* const sequencer_;
+  Spool* const spool_;
+  JobInputs* const inputs_;
+
+  OutboxReader outbox_;
+  std::unique_ptr<SlotReader> slots_;
+  Channel main_;
+  Channel commands_;
+  std::string library_error_;
+  uint64_t damaged_notes_ = 0;
+  UniqueFd bell_;
+  UniqueFd doorbell_;
+  uint64_t next_request_ = 1;
+  std::map<uint64_t, MemoryDone> memory_requests_;
+  std::vector<std::pair<Note, std::string>> notes_;
+};
+
+}  // namespace brood

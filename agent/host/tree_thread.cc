@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/tree_thread.h"
+
+#include <pthread.h>
+
+#include <set>
+
+#include "agent/core/proto_time.h"
+#include "agent/process/process_tree.h"
+#include "agent/process/tree_kill.h"
+
+namespace brood {
+namespace {
+
+v1::Unit UnitOf(const ProcessEntry& process) {
+  v1::Unit unit;
+  unit.set_mode(v1::MODE_FORK);
+  unit.set_pid(process.pid);
+  unit.set_tid(process.pid);
+  unit.set_ppid(process.ppid);
+  unit.set_pgid(process.pgid);
+  SetDuration(process.start_ns(), unit.mutable_start());
+  return unit;
+}
+
+}  // namespace
+
+TreeThread::TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done)
+    : host_(std::move(host)), spared_(std::move(spared)), done_(std::move(done)) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+TreeThread::~TreeThread() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  thread_.join();
+}
+
+void TreeThread::Add(TreeEffect request) {
+  const absl::MutexLock lock(&mutex_);
+  requests_.push_back(std::move(request));
+}
+
+void TreeThread::Run() {
+  ::pthread_setname_np(::pthread_self(), "trees");
+  for (;;) {
+    TreeEffect request;
+    {
+      const absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(
+          +[](TreeThread* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
+            return self->stopped_ || !self->requests_.empty();
+          },
+          this));
+      if (stopped_) return;
+      request = std::move(requests_.front());
+      requests_.pop_front();
+    }
+    JobRoot root;
+    root.pid = request.pid;
+    root.start_ns = request.start_ns;
+    root.job_id = request.job_id;
+    root.host = host_;
+    const std::vector<int> spared = spared_();
+    const std::set<pid_t> excluded(spared.begin(), spared.end());
+    const std::vector<ProcessEntry> left =
+        request.kill ? KillTree(root, excluded).survivors : FindTree(root, excluded);
+    std::vector<v1::Unit> units;
+    for (const ProcessEntry& process : left) units.push_back(UnitOf(process));
+    done_(request.job_key, std::move(units));
+  }
+}
+
+}  // namespace brood

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/core/effect.h"
+#include "brood/v1/event.pb.h"
+
+namespace brood {
+
+// Looks for, and ends, what is left of jobs' process trees: scans of /proc take
+// milliseconds, so they have a thread of their own. One request at a time, in
+// order; there is at most one for each job that is being ended.
+class TreeThread {
+ public:
+  using Done = std::function<void(uint64_t job_key, std::vector<v1::Unit> survivors)>;
+
+  // `spared`: processes that are never signalled, whatever they look like (the
+  // agent, the supervisor, parents); asked anew for each request. `done` is
+  // called in this thread.
+  TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done);
+  ~TreeThread();
+
+  void Add(TreeEffect request);
+
+ private:
+  void Run();
+
+  const std::string host_;
+  const std::function<std::vector<int>()> spared_;
+  const Done done_;
+  absl::Mutex mutex_;
+  std::deque<TreeEffect> requests_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace brood

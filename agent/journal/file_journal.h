@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/journal/epoch_file.h"
+#include "agent/journal/journal.h"
+#include "agent/journal/memory_tail.h"
+#include "agent/journal/segment_writer.h"
+#include "common/base/mutex.h"
+#include "common/base/unique_fd.h"
+
+namespace brood {
+
+// The journal on disk. The appender encodes and writes without a lock; what it has written becomes
+// visible to readers under one short lock. Readers hold it only to find where to read.
+class FileJournal final : public Journal {
+ public:
+  // As Journal::Open; with another `boot_id` than last time a new epoch begins.
+  static Result<std::unique_ptr<Journal>> Open(const std::string& directory, Options options,
+                                               const std::string& boot_id);
+
+  Status Append(const std::vector<JournalRecord>& records) override;
+  Status Read(uint64_t after, const Sink& sink) const override;
+  uint64_t head() const override { return head_.load(std::memory_order_acquire); }
+  uint64_t oldest() const override { return oldest_.load(std::memory_order_acquire); }
+  const std::string& id() const override { return epoch_.journal_id; }
+  uint64_t epoch() const override { return epoch_.epoch; }
+
+ private:
+  struct Segment {
+    std::string path;
+    uint64_t first_cursor = 0;
+    uint64_t end = 0;  // offset behind its last record
+    // Cursor and offset of a record every kIndexBytes.
+    std::vector<std::pair<uint64_t, uint64_t>> index;
+  };
+  // Where to read from disk.
+  struct Place {
+    std::string path;
+    uint64_t cursor = 0;
+    uint64_t offset = 0;
+    uint64_t end = 0;
+  };
+
+  FileJournal(std::string directory, Options options, UniqueFd lock, EpochFile epoch);
+  Status Load();
+  Status LoadSegment(const std::string& path, uint64_t first_cursor, bool last);
+  Status BeginEpoch();
+  Status BeginSegment();
+  void DropOldSegments();
+  static void Index(Segment* segment, uint64_t cursor, uint64_t offset);
+  bool FindOnDisk(uint64_t cursor, Place* place) const BROOD_REQUIRES(mutex_);
+  // Hand on records up to `last`, and move `*next` behind them; false if the sink has had enough.
+  static bool ReadFromMemory(const MemoryTail::View& view, uint64_t last, const Sink& sink,
+                             uint64_t* next);
+  static Result<bool> ReadFromDisk(const Place& place, uint64_t last, const Sink& sink,
+                                   uint64_t* next);
+
+  const std::string directory_;
+  const Options options_;
+  const UniqueFd lock_;
+  EpochFile epoch_;
+
+  // The appender's own.
+  std::unique_ptr<SegmentWriter> writer_;
+  std::vector<size_t> sizes_;
+
+  mutable Mutex mutex_;
+  MemoryTail tail_;  // see its own rules
+  std::deque<Segment> segments_ BROOD_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> head_{0};
+  std::atomic<uint64_t> oldest_{1};
+};
+
+}  // namespace brood

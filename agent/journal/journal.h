@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/error.h"
+
+namespace brood {
+
+// One event on its way to disk: `payload` is a serialized brood.v1.Event, whose
+// cursor is `cursor`. `job_key` lets readers skip what is not theirs unread.
+struct JournalRecord {
+  uint64_t cursor = 0;
+  uint64_t job_key = 0;  // 0: a parent's or the agent's own event
+  std::string payload;
+};
+
+// A host's durable, ordered events: append-only segments in one folder, locked
+// by flock. The truth, and the stream.
+class Journal {
+ public:
+  struct Options {
+    // A segment is closed once it is this large; the unit of retention.
+    size_t segment_bytes = 16 << 20;
+    // The oldest segments are deleted while all together are larger.
+    size_t retained_bytes = 1 << 30;
+    // The newest events are also kept in memory, for live readers.
+    size_t tail_bytes = 8 << 20;
+  };
+
+  using Sink = std::function<bool(uint64_t cursor, uint64_t job_key, std::string_view payload)>;
+
+  // Opens the folder, creating it if need be, and cuts a torn tail of the last
+  // segment. FAILED_PRECONDITION if another process has it; DATA_LOSS, with the
+  // segment and offset, for any other damage.
+  static Result<std::unique_ptr<Journal>> Open(const std::string& directory, Options options);
+  virtual ~Journal() = default;
+
+  // Appends records whose cursors follow the head without a gap. When it
+  // returns, they survive the death of every process of brood. One caller at a
+  // time. RESOURCE_EXHAUSTED if the disk is full; then nothing was appended.
+  virtual Status Append(const std::vector<JournalRecord>& records) = 0;
+
+  // Hands records with cursor > after to `sink`, in order, until it returns
+  // false or the head is reached. Thread-safe, beside one appender. The payload
+  // is valid during the call only. OUT_OF_RANGE if `after` is past the head.
+  // Starts at oldest() if earlier ones are no longer kept: the caller compares.
+  virtual Status Read(uint64_t after, const Sink& sink) const = 0;
+
+  // Cursor of the newest record; 0 if there is none. Thread-safe.
+  virtual uint64_t head() const = 0;
+  // Cursor of the oldest record that is kept; head() + 1 if none. Thread-safe.
+  virtual uint64_t oldest() const = 0;
+  // Random, made with the folder: names this journal in resume tokens. 16 hex digits.
+  virtual const std::string& id() const = 0;
+  // Grows with every boot and every cut of a torn tail: cursors of different
+  // epochs may name different events.
+  virtual uint64_t epoch() const = 0;
+};
+
+}  // namespace brood

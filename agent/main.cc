@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// brood-agent: the process that talks. See docs/architecture.md.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "agent/host/agent.h"
+#include "agent/host/options.h"
+#include "agent/rpc/server.h"
+#include "common/base/clock.h"
+#include "common/base/event_loop.h"
+#include "common/base/unix_socket.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace {
+
+// Tells whoever started us: one byte when we serve, else a sentence.
+void TellReady(int fd, const std::string& text) {
+  if (fd < 0) return;
+  (void)!::write(fd, text.data(), text.size());
+  ::close(fd);
+}
+
+int Fail(const brood::Error& error, int ready_fd) {
+  std::fprintf(stderr, "brood-agent: %s\n", error.message.c_str());
+  TellReady(ready_fd, error.message + "\n");
+  return EXIT_FAILURE;
+}
+
+// A pipe pair for each running job: take what the system allows.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+brood::Result<std::vector<brood::Listener::Socket>> OpenSockets(
+    const brood::AgentOptions& options) {
+  std::vector<brood::Listener::Socket> sockets;
+  brood::Result<brood::UniqueFd> local = brood::ListenUnix(options.socket_path);
+  if (!local) return local.error();
+  sockets.push_back({std::move(*local), true});
+  if (!options.listen_host.empty()) {
+    uint16_t port = 0;
+    brood::Result<brood::UniqueFd> tcp =
+        brood::Listener::ListenLoopback(options.listen_host, options.listen_port, &port);
+    if (!tcp) return tcp.error();
+    spdlog::warn("listening on {}:{} in plaintext: any local user can run jobs here",
+                 options.listen_host, port);
+    sockets.push_back({std::move(*tcp), false});
+  }
+  return sockets;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("brood-agent"));
+  brood::Result<brood::AgentOptions> parsed = brood::ParseAgentOptions(argc, argv);
+  if (!parsed) return Fail(parsed.error(), -1);
+  const brood::AgentOptions& options = *parsed;
+  ::signal(SIGPIPE, SIG_IGN);
+  RaiseDescriptorLimit();
+  // Signals are taken by one thread, by waiting: block them before there is another.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  const brood::RealClock clock;
+  brood::Result<std::unique_ptr<brood::EventLoop>> loop = brood::EventLoop::Create();
+  if (!loop) return Fail(loop.error(), options.ready_fd);
+  brood::Result<std::unique_ptr<brood::Agent>> agent =
+      brood::Agent::Create(options, &clock, loop->get());
+  if (!agent) return Fail(agent.error(), options.ready_fd);
+  // Only now, when the state is ours: an agent that runs keeps its socket.
+  brood::Result<std::vector<brood::Listener::Socket>> sockets = OpenSockets(options);
+  if (!sockets) return Fail(sockets.error(), options.ready_fd);
+  const auto stop = [] { ::kill(::getpid(), SIGTERM); };
+  brood::Result<std::unique_ptr<brood::Server>> server =
+      brood::Server::Start(agent->get(), std::move(*sockets), stop);
+  if (!server) return Fail(server.error(), options.ready_fd);
+  (*agent)->Start([&options](const brood::Status& failed) {
+    // Commands and calls need a parent; without one the agent still answers, and says why.
+    if (failed) spdlog::error("{}", failed->message);
+    TellReady(options.ready_fd, failed ? failed->message + "\n" : std::string(1, '\n'));
+  });
+  std::thread loop_thread([&loop] { (*loop)->Run(); });
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  server->reset();
+  (*loop)->Stop();
+  loop_thread.join();
+  ::unlink(options.socket_path.c_str());
+  agent->reset();
+  return EXIT_SUCCESS;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/rpc/input_stream.h"
+
+#include <utility>
+
+#include "agent/rpc/limits.h"
+#include "common/rpc/grpc_status.h"
+
+namespace brood {
+
+InputChunks* InputChunks::Start(Agent* agent, v1::WriteInputResponse* response) {
+  std::shared_ptr<InputChunks> chunks(new InputChunks(agent, response));
+  chunks->self_ = chunks;
+  chunks->StartRead(&chunks->request_);
+  return chunks.get();
+}
+
+Status InputChunks::FindJob() {
+  return agent_->sequencer()->Look([this](const Core& core) -> Status {
+    const CoreJob* const job = core.Find(request_.job_id());
+    if (job == nullptr) {
+      return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
+                   "host '" + agent_->options().name + "' knows no job '" + request_.job_id() + "'",
+                   "job_id"};
+    }
+    if (!job->view.spec().stdin_stream()) {
+      return Error{ErrorCode::kFailedPrecondition, "NO_INPUT",
+                   "job '" + request_.job_id() +
+                       "' reads /dev/null; submit it with stdin_stream (brood run -i)",
+                   ""};
+    }
+    if (job->ended) {
+      return Error{ErrorCode::kFailedPrecondition, "NOT_RUNNING",
+                   "job '" + request_.job_id() + "' has ended", ""};
+    }
+    job_key_ = job->key;
+    return Ok();
+  });
+}
+
+void InputChunks::OnReadDone(bool ok) {
+  if (!ok) {
+    if (job_key_ != 0) agent_->inputs()->Close(job_key_);
+    response_->set_written_bytes(written_);
+    return End(grpc::Status::OK);
+  }
+  if (job_key_ == 0) {
+    if (const Status failed = FindJob()) return End(ToGrpcStatus(*failed));
+  }
+  if (request_.bytes().size() > kOutputChunkBytes) {
+    return End(ToGrpcStatus(FieldError("bytes", "over 64 KiB; send smaller chunks")));
+  }
+  const size_t size = request_.bytes().size();
+  agent_->inputs()->Write(
+      job_key_, std::move(*request_.mutable_bytes()),
+      [self = shared_from_this(), size](bool taken) { self->OnWritten(size, taken); });
+}
+
+void InputChunks::OnWritten(size_t size, bool taken) {
+  if (!taken) {
+    // The job closed its input: no error, the count tells.
+    response_->set_written_bytes(written_);
+    return End(grpc::Status::OK);
+  }
+  written_ += size;
+  bool ended = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    ended = ended_;
+  }
+  if (!ended) StartRead(&request_);
+}
+
+void InputChunks::OnCancel() {
+  // A client that breaks off leaves the job at the end of its input.
+  if (job_key_ != 0) agent_->inputs()->Close(job_key_);
+  End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void InputChunks::End(const grpc::Status& status) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(ended_, true)) return;
+  }
+  Finish(status);
+}
+
+}  // namespace brood

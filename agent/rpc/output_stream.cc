@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/rpc/output_stream.h"
+
+#include <utility>
+
+#include "agent/rpc/limits.h"
+#include "common/rpc/grpc_status.h"
+
+namespace brood {
+
+OutputChunks* OutputChunks::Start(Agent* agent, const v1::ReadOutputRequest& request) {
+  std::shared_ptr<OutputChunks> chunks(new OutputChunks(agent));
+  chunks->self_ = chunks;
+  if (const Status failed = chunks->Begin(request)) {
+    chunks->End(ToGrpcStatus(*failed));
+  } else {
+    chunks->Pump();
+  }
+  return chunks.get();
+}
+
+Status OutputChunks::Begin(const v1::ReadOutputRequest& request) {
+  if (request.stream() != v1::STREAM_STDOUT && request.stream() != v1::STREAM_STDERR) {
+    return FieldError("stream", "say STREAM_STDOUT or STREAM_STDERR");
+  }
+  stream_ = request.stream() == v1::STREAM_STDOUT ? OutputStream::kStdout : OutputStream::kStderr;
+  offset_ = request.offset();
+  follow_ = request.follow();
+  job_key_ = agent_->sequencer()->Look([&](const Core& core) {
+    const CoreJob* const job = core.Find(request.job_id());
+    return job == nullptr ? uint64_t{0} : job->key;
+  });
+  if (job_key_ == 0) {
+    return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
+                 "host '" + agent_->options().name + "' knows no job '" + request.job_id() + "'",
+                 "job_id"};
+  }
+  if (follow_) agent_->feed()->AddForJob(job_key_, shared_from_this());
+  return Ok();
+}
+
+bool OutputChunks::IsClosed() const {
+  return agent_->sequencer()->Look([this](const Core& core) {
+    const CoreJob* const job = core.Find(job_key_);
+    return job == nullptr || job->output_closed;
+  });
+}
+
+void OutputChunks::Pump() {
+  for (;;) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      again_ = true;
+      if (pumping_ || writing_ || ended_) return;
+      pumping_ = true;
+      again_ = false;
+    }
+    // Asked before the read: what was there when it closed is then read.
+    const bool closed = !follow_ || IsClosed();
+    Result<std::string> bytes =
+        agent_->spool()->Read(job_key_, stream_, offset_, kOutputChunkBytes);
+    const bool some = bytes && !bytes->empty();
+    if (some) {
+      response_.set_offset(offset_);
+      offset_ += bytes->size();
+      response_.set_bytes(std::move(*bytes));
+    }
+    {
+      const absl::MutexLock lock(&mutex_);
+      pumping_ = false;
+      if (ended_) return;
+      if (some) {
+        writing_ = true;
+      } else if (!closed && !again_) {
+        return;
+      }
+    }
+    if (some) return StartWrite(&response_);
+    if (closed) return End(grpc::Status::OK);
+  }
+}
+
+void OutputChunks::OnWriteDone(bool ok) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    writing_ = false;
+  }
+  if (ok) return Pump();
+  End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void OutputChunks::OnCancel() {
+  End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void OutputChunks::End(const grpc::Status& status) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(ended_, true)) return;
+  }
+  Finish(status);
+}
+
+void OutputChunks::OnDone() {
+  agent_->feed()->Remove(this, {job_key_});
+  self_.reset();
+}
+
+}  // namespace brood

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "agent/host/agent.h"
+#include "brood/v1/parent_service.grpc.pb.h"
+
+namespace brood {
+
+class ParentService final : public v1::ParentService::CallbackService {
+ public:
+  explicit ParentService(Agent* agent) : agent_(agent) {}
+
+  grpc::ServerUnaryReactor* StartParent(grpc::CallbackServerContext* context,
+                                        const v1::StartParentRequest* request,
+                                        v1::StartParentResponse* response) override;
+  grpc::ServerUnaryReactor* EndParent(grpc::CallbackServerContext* context,
+                                      const v1::EndParentRequest* request,
+                                      v1::EndParentResponse* response) override;
+  grpc::ServerUnaryReactor* ListParents(grpc::CallbackServerContext* context,
+                                        const v1::ListParentsRequest* request,
+                                        v1::ListParentsResponse* response) override;
+  grpc::ServerUnaryReactor* ReadMemory(grpc::CallbackServerContext* context,
+                                       const v1::ReadMemoryRequest* request,
+                                       v1::ReadMemoryResponse* response) override;
+  grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* context,
+                                      const v1::ListTasksRequest* request,
+                                      v1::ListTasksResponse* response) override;
+
+ private:
+  Agent* const agent_;
+};
+
+}  // namespace brood

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/base/error.h"
+
+namespace brood {
+
+// A reader's place in one journal: opaque to clients, "b1.JOURNAL.EPOCH.CURSOR" here.
+struct ResumeToken {
+  std::string journal_id;
+  uint64_t epoch = 0;
+  uint64_t cursor = 0;
+};
+
+std::string FormatResumeToken(const ResumeToken& token);
+// INVALID_ARGUMENT, naming resume_token, for what is none.
+Result<ResumeToken> ParseResumeToken(const std::string& text);
+
+}  // namespace brood

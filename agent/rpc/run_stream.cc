@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/rpc/run_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/rpc/limits.h"
+#include "agent/rpc/message_bytes.h"
+#include "agent/rpc/submission.h"
+#include "brood/v1/job_service.pb.h"
+#include "common/rpc/grpc_status.h"
+
+namespace brood {
+
+RunStream* RunStream::Start(Agent* agent) {
+  std::shared_ptr<RunStream> stream(new RunStream(agent));
+  stream->self_ = stream;
+  stream->StartRead(&stream->request_);
+  return stream.get();
+}
+
+void RunStream::OnReadDone(bool ok) {
+  if (!ok) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      read_closed_ = true;
+    }
+    Pump();
+    return;
+  }
+  Submit();
+}
+
+void RunStream::Submit() {
+  v1::RunJobsRequest request;
+  if (!ParseBuffer(request_, &request)) {
+    return End(ToGrpcStatus(
+        Error{ErrorCode::kInvalidArgument, "BAD_MESSAGE", "the request is no RunJobsRequest", ""}));
+  }
+  if (request.jobs_size() > kJobsPerRequestMax) {
+    return End(ToGrpcStatus(FieldError("jobs", std::to_string(request.jobs_size()) +
+                                                   " jobs in one request; send at most " +
+                                                   std::to_string(kJobsPerRequestMax))));
+  }
+  const uint64_t head = agent_->journal()->head();
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(first_, false)) include_output_ = request.include_output();
+    submitting_.push_back(head);
+  }
+  struct New {
+    uint64_t job_key = 0;
+    uint64_t first_cursor = 0;
+    bool existed = false;
+    bool cleaned = false;
+  };
+  auto news = std::make_shared<std::vector<New>>();
+  auto response = std::make_shared<v1::RunJobsResponse>();
+  const std::shared_ptr<RunStream> self = shared_from_this();
+  SubmitAll(
+      agent_, request.jobs(), response->mutable_accepted(),
+      [&](const CoreJob& job, bool existed) {
+        news->push_back(New{job.key, job.first_cursor, existed, job.view.cleaned()});
+        agent_->feed()->AddForJob(job.key, self);
+      },
+      [self, news, response, head] {
+        {
+          const absl::MutexLock lock(&self->mutex_);
+          self->submitting_.pop_front();
+          self->accepted_.push_back(response->SerializeAsString());
+          // Nothing between the old cursor and this head can be ours.
+          if (self->jobs_.empty() && self->pasts_.empty())
+            self->cursor_ = std::max(self->cursor_, head);
+          for (const New& one : *news) {
+            const uint64_t live_after = one.existed ? self->agent_->journal()->head() : head;
+            if (one.existed)
+              self->pasts_.push_back(Past{one.job_key, one.first_cursor - 1, live_after});
+            self->jobs_.emplace(one.job_key, live_after);
+          }
+        }
+        self->Pump();
+      });
+  agent_->sequencer()->Commit();
+  // Read on only now: a client that submits faster than the journal takes it waits here.
+  bool ended = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    ended = ended_;
+  }
+  if (!ended) StartRead(&request_);
+}
+
+bool RunStream::Wants(uint64_t cursor, uint64_t job_key, int field) {
+  const absl::MutexLock lock(&mutex_);
+  const auto job = jobs_.find(job_key);
+  if (job == jobs_.end() || cursor <= job->second) return false;
+  if (field == v1::Event::kCleanedFieldNumber) {
+    jobs_.erase(job);
+    agent_->feed()->RemoveFromJob(job_key, this);
+  }
+  return true;
+}
+
+std::string RunStream::NextMessage() {
+  uint64_t cursor = 0;
+  uint64_t until = UINT64_MAX;
+  Past past;
+  bool include_output = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (!accepted_.empty()) {
+      std::string message = std::move(accepted_.front());
+      accepted_.pop_front();
+      return message;
+    }
+    if (!pasts_.empty()) past = pasts_.front();
+    cursor = cursor_;
+    if (!submitting_.empty()) until = submitting_.front();
+    include_output = include_output_;
+    if (jobs_.empty()) return {};
+  }
+  if (past.job_key != 0) {
+    EventPage page = pages_.Read(past.after, past.until, include_output,
+                                 [&](uint64_t, uint64_t job_key, int field, std::string_view) {
+                                   if (job_key != past.job_key) return false;
+                                   if (field == v1::Event::kCleanedFieldNumber) {
+                                     const absl::MutexLock lock(&mutex_);
+                                     jobs_.erase(job_key);
+                                   }
+                                   return true;
+                                 });
+    const absl::MutexLock lock(&mutex_);
+    pasts_.front().after = page.last_cursor;
+    if (page.at_head) pasts_.pop_front();
+    again_ = true;
+    return std::move(page.bytes);
+  }
+  for (;;) {
+    EventPage page = pages_.Read(cursor, until, include_output,
+                                 [this](uint64_t at, uint64_t job_key, int field,
+                                        std::string_view) { return Wants(at, job_key, field); });
+    cursor = page.last_cursor;
+    {
+      const absl::MutexLock lock(&mutex_);
+      cursor_ = cursor;
+    }
+    if (page.count > 0 || page.at_head) return std::move(page.bytes);
+  }
+}
+
+void RunStream::Pump() {
+  for (;;) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      again_ = true;
+      if (pumping_ || writing_ || ended_) return;
+      pumping_ = true;
+      again_ = false;
+    }
+    const std::string message = NextMessage();
+    bool finish = false;
+    bool write = false;
+    {
+      const absl::MutexLock lock(&mutex_);
+      pumping_ = false;
+      if (ended_) return;
+      if (!message.empty()) {
+        writing_ = write = true;
+        response_ = BufferOf(message);
+      } else if (read_closed_ && jobs_.empty() && accepted_.empty() && submitting_.empty() &&
+                 !again_) {
+        finish = true;
+      } else if (!again_) {
+        return;
+      }
+    }
+    if (write) return StartWrite(&response_);
+    if (finish) return End(grpc::Status::OK);
+  }
+}
+
+void RunStream::OnWriteDone(bool ok) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    writing_ = false;
+  }
+  if (ok) return Pump();
+  End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void RunStream::OnCancel() { End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone")); }
+
+void RunStream::End(const grpc::Status& status) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(ended_, true)) return;
+  }
+  Finish(status);
+}
+
+void RunStream::OnDone() {
+  std::vector<uint64_t> keys;
+  {
+    const absl::MutexLock lock(&mutex_);
+    ended_ = true;
+    for (const auto& job : jobs_) keys.push_back(job.first);
+  }
+  agent_->feed()->Remove(this, keys);
+  self_.reset();  // Perhaps the last reference.
+}
+
+}  // namespace brood

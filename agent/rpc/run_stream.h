@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/host/agent.h"
+#include "agent/rpc/event_page.h"
+
+namespace brood {
+
+// One RunJobs call: submits what comes in, and sends the events of these jobs as
+// the journal has them. It holds a cursor and at most one write; whatever comes
+// meanwhile waits in the journal.
+class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                        public EventReader,
+                        public std::enable_shared_from_this<RunStream> {
+ public:
+  // Lives until OnDone.
+  static RunStream* Start(Agent* agent);
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+  void OnMore() override { Pump(); }
+
+ private:
+  explicit RunStream(Agent* agent) : agent_(agent), pages_(agent->journal(), agent->spool()) {}
+  void Submit();
+  void Pump();
+  // The next message to send; empty if there is none now. Pumper only.
+  std::string NextMessage();
+  bool Wants(uint64_t cursor, uint64_t job_key, int field);
+  void End(const grpc::Status& status);
+
+  // A job that was there before this call: its past is sent apart.
+  struct Past {
+    uint64_t job_key = 0;
+    uint64_t after = 0;
+    uint64_t until = 0;
+  };
+
+  Agent* const agent_;
+  const EventPages pages_;
+  std::shared_ptr<RunStream> self_;  // until OnDone
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;  // the one write in flight
+
+  absl::Mutex mutex_;
+  std::deque<std::string> accepted_ ABSL_GUARDED_BY(mutex_);
+  // Jobs not yet cleaned, and the cursor after which their events are live.
+  std::unordered_map<uint64_t, uint64_t> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Past> pasts_ ABSL_GUARDED_BY(mutex_);
+  uint64_t cursor_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The journal's head at each submission under way: what comes after the first
+  // of them may be of jobs that are not in jobs_ yet.
+  std::deque<uint64_t> submitting_ ABSL_GUARDED_BY(mutex_);
+  bool include_output_ ABSL_GUARDED_BY(mutex_) = false;
+  bool first_ ABSL_GUARDED_BY(mutex_) = true;
+  bool read_closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool pumping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool again_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace brood

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "agent/host/agent.h"
+#include "agent/rpc/host_service.h"
+#include "agent/rpc/job_service.h"
+#include "agent/rpc/listener.h"
+#include "agent/rpc/parent_service.h"
+
+namespace brood {
+
+// The agent's gRPC server: its services, reflection, health and channelz, behind
+// its own listener.
+class Server {
+ public:
+  // `stop` is called, from another thread, when a client has stopped the agent.
+  static Result<std::unique_ptr<Server>> Start(Agent* agent, std::vector<Listener::Socket> sockets,
+                                               std::function<void()> stop);
+  // Takes no more calls, gives those under way a moment, and ends them.
+  ~Server();
+
+ private:
+  Server(Agent* agent, std::function<void()> stop);
+
+  JobService jobs_;
+  ParentService parents_;
+  HostService host_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace brood

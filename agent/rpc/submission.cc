@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/rpc/submission.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common/base/checksum.h"
+#include "common/job/job_id.h"
+#include "common/job/spec_validation.h"
+
+namespace brood {
+namespace {
+
+// The same spec gives the same bytes: maps in order.
+uint32_t DigestOf(const v1::JobSpec& spec) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    spec.SerializeToCodedStream(&coded);
+  }
+  return Crc32c(bytes.data(), bytes.size());
+}
+
+void Refuse(const Error& error, v1::SubmittedJob* answer) {
+  answer->set_error_code(static_cast<int32_t>(error.code));
+  answer->set_error_reason(error.reason);
+  answer->set_error_message(error.message);
+  answer->set_error_field(error.field);
+}
+
+}  // namespace
+
+void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSubmission>& jobs,
+               google::protobuf::RepeatedPtrField<v1::SubmittedJob>* answers,
+               const std::function<void(const CoreJob& job, bool existed)>& accepted,
+               std::function<void()> done) {
+  Sequencer* const sequencer = agent->sequencer();
+  for (const v1::JobSubmission& job : jobs) {
+    v1::SubmittedJob* const answer = answers->Add();
+    answer->set_job_id(job.job_id());
+    Status refused = ValidateJobId("job_id", job.job_id());
+    if (!refused) refused = ValidateJobSpec(job.spec());
+    if (refused) {
+      Refuse(*refused, answer);
+      continue;
+    }
+    const uint32_t digest = DigestOf(job.spec());
+    sequencer->Step([&](Core& core, Instant now, Batch* batch) {
+      uint64_t job_key = 0;
+      *answer = core.Submit(now, job, digest, &job_key, batch);
+      if (job_key != 0) accepted(*core.Find(job_key), answer->already_existed());
+    });
+  }
+  sequencer->Step([](Core&, Instant, Batch*) {}, std::move(done));
+}
+
+}  // namespace brood

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/spool/file_spool.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "common/base/paths.h"
+
+namespace brood {
+namespace {
+
+// Most jobs are over by then, and are read once, at their end, without epoll.
+constexpr int64_t kYoungNanos = 5'000'000;
+// What one wake moves of one stream: enough to keep up with a flood, little enough that the others
+// get their turn within a fraction of a millisecond.
+constexpr size_t kBytesPerWake = 256 << 10;
+// What the end of a job moves within the call: more than its pipe can hold unless it was enlarged.
+// The rest, which somebody else is writing, comes by wakes.
+constexpr size_t kBytesAtFinish = 1 << 20;
+// Long before the machine booted, and far from overflow.
+constexpr int64_t kNeverNanos = INT64_MIN / 2;
+
+}  // namespace
+
+Result<std::unique_ptr<Spool>> Spool::Open(const std::string& directory, EventLoop* loop,
+                                           Listener* listener, SpoolOptions options) {
+  if (Status bad = MakePrivateDirectory(directory)) return *std::move(bad);
+  UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (!null) return ErrnoError(errno, "open '/dev/null'");
+  return std::unique_ptr<Spool>(
+      std::make_unique<FileSpool>(directory, loop, listener, options, std::move(null)));
+}
+
+FileSpool::FileSpool(const std::string& directory, EventLoop* loop, Listener* listener,
+                     SpoolOptions options, UniqueFd null)
+    : files_(directory),
+      loop_(loop),
+      listener_(listener),
+      null_(std::move(null)),
+      buffer_(new char[kSpoolBufferBytes]),
+      context_{&files_, options.stream_bytes_max, null_.get(), buffer_.get()} {}
+
+FileSpool::~FileSpool() {
+  for (auto& [key, job] : jobs_) {
+    for (SpoolStream& stream : job->streams) Unwatch(&stream);
+  }
+  if (timer_ != 0) loop_->Cancel(timer_);
+}
+
+void FileSpool::Attach(uint64_t job_key, UniqueFd out, UniqueFd err) {
+  std::unique_ptr<JobOutput>& job = jobs_[job_key];
+  if (job != nullptr) {
+    // An earlier attempt that ran nothing.
+    for (SpoolStream& stream : job->streams) Unwatch(&stream);
+  }
+  job = std::make_unique<JobOutput>();
+  job->streams[0].Attach(std::move(out));
+  job->streams[1].Attach(std::move(err));
+  for (SpoolStream& stream : job->streams) stream.last_mark_ns = kNeverNanos;
+  Schedule(BootTimeNanos() + kYoungNanos, job_key, Errand::kWatch);
+}
+
+void FileSpool::Finish(uint64_t job_key) {
+  const auto found = jobs_.find(job_key);
+  if (found == jobs_.end()) {
+    listener_->OnOutputClosed(job_key, {});
+    return;
+  }
+  JobOutput* job = found->second.get();
+  if (job->finishing) return;
+  job->finishing = true;
+  job->last_byte_ns = BootTimeNanos();
+  for (size_t i = 0; i < 2; ++i) Take(job_key, job, i, kBytesAtFinish);
+  const bool held = job->streams[0].state() == SpoolStream::State::kOpen ||
+                    job->streams[1].state() == SpoolStream::State::kOpen;
+  if (held) {
+    for (size_t i = 0; i < 2; ++i) Watch(job_key, job, i);
+    Schedule(job->last_byte_ns + kOutputSilenceNanos, job_key, Errand::kSilence);
+  }
+  CloseIfEnded(job_key, job);
+}
+
+void FileSpool::OnReadable(uint64_t job_key, size_t index) {
+  const auto found = jobs_.find(job_key);
+  if (found == jobs_.end()) return;
+  JobOutput* job = found->second.get();
+  if (Take(job_key, job, index, kBytesPerWake)) job->last_byte_ns = BootTimeNanos();
+  if (job->finishing) CloseIfEnded(job_key, job);
+}
+
+bool FileSpool::Take(uint64_t job_key, JobOutput* job, size_t index, size_t budget) {
+  SpoolStream* stream = &job->streams[index];
+  const bool any = stream->Drain(context_, job_key, static_cast<OutputStream>(index), budget) > 0;
+  if (stream->at_end()) {
+    Unwatch(stream);
+    stream->ClosePipe();
+  }
+  if (any) Mark(job_key, stream, index, false);
+  return any;
+}
+
+void FileSpool::Watch(uint64_t job_key, JobOutput* job, size_t index) {
+  SpoolStream* stream = &job->streams[index];
+  if (stream->watched || stream->state() == SpoolStream::State::kEnded) return;
+  stream->watched = !loop_->Add(stream->pipe_fd(), EPOLLIN,
+                                [this, job_key, index](uint32_t) { OnReadable(job_key, index); });
+  // The kernel has no room for one more now: ask again, or a full pipe would hold the job for ever.
+  if (!stream->watched) Schedule(BootTimeNanos() + kOutputMarkNanos, job_key, Errand::kWatch);
+}
+
+void FileSpool::Unwatch(SpoolStream* stream) {
+  if (stream->watched) loop_->Remove(stream->pipe_fd());
+  stream->watched = false;
+}
+
+void FileSpool::Mark(uint64_t job_key, SpoolStream* stream, size_t index, bool all) {
+  const int64_t now = BootTimeNanos();
+  const bool at_once = all || now - stream->last_mark_ns >= kOutputMarkNanos;
+  while (stream->marked < stream->kept()) {
+    const uint64_t length = std::min(stream->kept() - stream->marked, kOutputMarkBytes);
+    if (length < kOutputMarkBytes && !at_once) {
+      const Errand errand = index == 0 ? Errand::kMarkOut : Errand::kMarkErr;
+      Schedule(stream->last_mark_ns + kOutputMarkNanos, job_key, errand);
+      return;
+    }
+    const uint64_t offset = stream->marked;
+    stream->marked += length;
+    stream->last_mark_ns = now;
+    listener_->OnOutput(job_key, static_cast<OutputStream>(index), offset, length);
+  }
+}
+
+void FileSpool::EndSilence(uint64_t job_key, JobOutput* job) {
+  // Bytes may have come since the loop last looked.
+  for (size_t i = 0; i < 2; ++i) {
+    if (Take(job_key, job, i, kBytesPerWake)) job->last_byte_ns = BootTimeNanos();
+  }
+  const int64_t due = job->last_byte_ns + kOutputSilenceNanos;
+  if (BootTimeNanos() < due) {
+    Schedule(due, job_key, Errand::kSilence);
+    CloseIfEnded(job_key, job);
+    return;
+  }
+  const bool held = job->streams[0].state() == SpoolStream::State::kOpen ||
+                    job->streams[1].state() == SpoolStream::State::kOpen;
+  Close(job_key, job, held);
+}
+
+void FileSpool::CloseIfEnded(uint64_t job_key, JobOutput* job) {
+  for (const SpoolStream& stream : job->streams) {
+    if (stream.state() == SpoolStream::State::kOpen) return;
+  }
+  Close(job_key, job, false);
+}
+
+void FileSpool::Close(uint64_t job_key, JobOutput* job, bool held_open) {
+  Closed closed;
+  for (size_t i = 0; i < 2; ++i) {
+    SpoolStream& stream = job->streams[i];
+    Mark(job_key, &stream, i, true);
+    Unwatch(&stream);
+    closed.dropped_bytes += stream.dropped();
+  }
+  closed.stdout_bytes = job->streams[0].kept();
+  closed.stderr_bytes = job->streams[1].kept();
+  closed.held_open = held_open;
+  // Errands of this job that are still due find nothing.
+  jobs_.erase(job_key);
+  listener_->OnOutputClosed(job_key, closed);
+}
+
+void FileSpool::Schedule(int64_t when_ns, uint64_t job_key, Errand errand) {
+  agenda_.emplace(when_ns, job_key, errand);
+  ArmTimer();
+}
+
+void FileSpool::ArmTimer() {
+  if (agenda_.empty()) return;
+  const int64_t next = std::get<0>(*agenda_.begin());
+  if (timer_ != 0) {
+    if (timer_ns_ <= next) return;
+    loop_->Cancel(timer_);
+  }
+  timer_ns_ = next;
+  timer_ = loop_->At({next}, [this] {
+    timer_ = 0;
+    RunErrands();
+    ArmTimer();
+  });
+}
+
+void FileSpool::RunErrands() {
+  const int64_t now = BootTimeNanos();
+  while (!agenda_.empty() && std::get<0>(*agenda_.begin()) <= now) {
+    const auto [when, job_key, errand] = *agenda_.begin();
+    agenda_.erase(agenda_.begin());
+    const auto found = jobs_.find(job_key);
+    if (found == jobs_.end()) continue;
+    JobOutput* job = found->second.get();
+    switch (errand) {
+      case Errand::kWatch:
+        for (size_t i = 0; i < 2; ++i) Watch(job_key, job, i);
+        break;
+      case Errand::kMarkOut:
+        Mark(job_key, &job->streams[0], 0, false);
+        break;
+      case Errand::kMarkErr:
+        Mark(job_key, &job->streams[1], 1, false);
+        break;
+      case Errand::kSilence:
+        // Not one of an earlier job of the same key.
+        if (job->finishing) EndSilence(job_key, job);
+        break;
+    }
+  }
+}
+
+Result<std::string> FileSpool::Read(uint64_t job_key, OutputStream stream, uint64_t offset,
+                                    size_t size) const {
+  Result<UniqueFd> file = files_.Open(job_key, stream);
+  if (!file) return std::move(file).error();
+  std::string bytes(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got =
+        ::pread(file->get(), bytes.data() + done, size - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoError(errno, "read the output of job " + std::to_string(job_key));
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+}  // namespace brood

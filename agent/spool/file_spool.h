@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+
+#include "agent/spool/spool.h"
+#include "agent/spool/spool_files.h"
+#include "agent/spool/spool_stream.h"
+
+namespace brood {
+
+// The spool on disk. All that is due at some time - to watch a young job, to mark bytes, to end a
+// silence - stands in one agenda behind one timer of the loop.
+class FileSpool final : public Spool {
+ public:
+  FileSpool(const std::string& directory, EventLoop* loop, Listener* listener, SpoolOptions options,
+            UniqueFd null);
+  ~FileSpool() override;
+
+  void Attach(uint64_t job_key, UniqueFd out, UniqueFd err) override;
+  void Finish(uint64_t job_key) override;
+  Result<std::string> Read(uint64_t job_key, OutputStream stream, uint64_t offset,
+                           size_t size) const override;
+  void Remove(uint64_t job_key) override { files_.Remove(job_key); }
+
+ private:
+  struct JobOutput {
+    SpoolStream streams[2];
+    bool finishing = false;
+    int64_t last_byte_ns = 0;
+  };
+  enum class Errand : uint8_t { kWatch, kMarkOut, kMarkErr, kSilence };
+  using Entry = std::tuple<int64_t, uint64_t, Errand>;  // when, job, what
+
+  void OnReadable(uint64_t job_key, size_t index);
+  // Moves bytes and marks them; true if there were any.
+  bool Take(uint64_t job_key, JobOutput* job, size_t index, size_t budget);
+  void Watch(uint64_t job_key, JobOutput* job, size_t index);
+  void Unwatch(SpoolStream* stream);
+  void Mark(uint64_t job_key, SpoolStream* stream, size_t index, bool all);
+  void EndSilence(uint64_t job_key, JobOutput* job);
+  // If both streams have ended: tells so, and forgets the job.
+  void CloseIfEnded(uint64_t job_key, JobOutput* job);
+  void Close(uint64_t job_key, JobOutput* job, bool held_open);
+  void Schedule(int64_t when_ns, uint64_t job_key, Errand errand);
+  void ArmTimer();
+  void RunErrands();
+
+  const SpoolFiles files_;
+  EventLoop* const loop_;
+  Listener* const listener_;
+  const UniqueFd null_;
+  const std::unique_ptr<char[]> buffer_;
+  const SpoolContext context_;
+  std::unordered_map<uint64_t, std::unique_ptr<JobOutput>> jobs_;
+  std::set<Entry> agenda_;
+  EventLoop::TimerId timer_ = 0;  // 0: none
+  int64_t timer_ns_ = 0;
+};
+
+}  // namespace brood

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/spool/spool_stream.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace brood {
+
+void SpoolStream::Attach(UniqueFd pipe) {
+  pipe_ = std::move(pipe);
+  if (pipe_) ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
+}
+
+size_t SpoolStream::Drain(const SpoolContext& context, uint64_t job_key, OutputStream stream,
+                          size_t budget) {
+  size_t moved = 0;
+  while (pipe_ && !at_end_ && moved < budget) {
+    const size_t most = std::min(budget - moved, kSpoolBufferBytes);
+    const uint64_t room = context.stream_bytes_max - std::min(context.stream_bytes_max, kept_);
+    size_t some = 0;
+    bool again = false;
+    if (full_ || room == 0) {
+      some = DropSome(context, most);
+    } else if (!file_ || !can_splice_) {
+      // The first bytes are read, so that a job without output costs no file.
+      some =
+          ReadSome(context, job_key, stream, static_cast<size_t>(std::min<uint64_t>(most, room)));
+    } else {
+      some = SpliceSome(static_cast<size_t>(std::min<uint64_t>(most, room)));
+      again = full_ || !can_splice_;
+    }
+    if (some == 0 && !again) break;
+    moved += some;
+  }
+  return moved;
+}
+
+void SpoolStream::OpenFile(const SpoolContext& context, uint64_t job_key, OutputStream stream) {
+  Result<UniqueFd> file = context.files->Create(job_key, stream);
+  if (!file) {
+    full_ = true;
+    return;
+  }
+  file_ = *std::move(file);
+  // An earlier agent may have kept some already: go on behind it.
+  struct stat status {};
+  if (::fstat(file_.get(), &status) == 0 && status.st_size > 0) {
+    kept_ = static_cast<uint64_t>(status.st_size);
+    marked = kept_;
+  }
+}
+
+size_t SpoolStream::ReadSome(const SpoolContext& context, uint64_t job_key, OutputStream stream,
+                             size_t most) {
+  ssize_t got = 0;
+  do {
+    got = ::read(pipe_.get(), context.buffer, most);
+  } while (got < 0 && errno == EINTR);
+  if (got <= 0) {
+    at_end_ = got == 0 || errno != EAGAIN;
+    return 0;
+  }
+  if (!file_) OpenFile(context, job_key, stream);
+  const size_t size = static_cast<size_t>(got);
+  size_t done = 0;
+  while (!full_ && done < size) {
+    const ssize_t written =
+        ::pwrite(file_.get(), context.buffer + done, size - done, static_cast<off_t>(kept_));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      full_ = true;
+      break;
+    }
+    done += static_cast<size_t>(written);
+    kept_ += static_cast<uint64_t>(written);
+  }
+  dropped_ += size - done;
+  return size;
+}
+
+size_t SpoolStream::SpliceSome(size_t most) {
+  loff_t offset = static_cast<loff_t>(kept_);
+  ssize_t moved = 0;
+  do {
+    moved = ::splice(pipe_.get(), nullptr, file_.get(), &offset, most,
+                     SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  } while (moved < 0 && errno == EINTR);
+  if (moved > 0) {
+    kept_ += static_cast<uint64_t>(moved);
+    return static_cast<size_t>(moved);
+  }
+  if (moved == 0) {
+    at_end_ = true;
+  } else if (errno == EINVAL) {
+    can_splice_ = false;
+  } else if (errno != EAGAIN) {
+    full_ = true;
+  }
+  return 0;
+}
+
+size_t SpoolStream::DropSome(const SpoolContext& context, size_t most) {
+  ssize_t moved = 0;
+  do {
+    moved = ::splice(pipe_.get(), nullptr, context.null_fd, nullptr, most, SPLICE_F_NONBLOCK);
+    if (moved < 0 && errno == EINVAL) moved = ::read(pipe_.get(), context.buffer, most);
+  } while (moved < 0 && errno == EINTR);
+  if (moved <= 0) {
+    at_end_ = moved == 0 || errno != EAGAIN;
+    return 0;
+  }
+  dropped_ += static_cast<uint64_t>(moved);
+  return static_cast<size_t>(moved);
+}
+
+}  // namespace brood

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "agent/spool/spool_files.h"
+#include "common/base/unique_fd.h"
+
+namespace brood {
+
+// What the streams of a spool share.
+struct SpoolContext {
+  const SpoolFiles* files;
+  uint64_t stream_bytes_max;
+  int null_fd;   // /dev/null, to throw bytes away without reading them
+  char* buffer;  // kSpoolBufferBytes, for what cannot be spliced
+};
+
+// One pipe-full: what one read or splice moves at most.
+inline constexpr size_t kSpoolBufferBytes = 64 << 10;
+
+// One pipe on its way into one file. Never blocks on the pipe.
+class SpoolStream {
+ public:
+  enum class State {
+    kOpen,   // more may come
+    kEnded,  // end-of-file: nobody can write any more
+  };
+
+  // Takes the read end of a pipe and makes it non-blocking; an empty one has ended already.
+  void Attach(UniqueFd pipe);
+
+  // Moves what is in the pipe, about `budget` bytes at most, and returns how many it moved. Past
+  // the cap, or when the disk is full, bytes are counted and thrown away.
+  size_t Drain(const SpoolContext& context, uint64_t job_key, OutputStream stream, size_t budget);
+
+  State state() const { return pipe_ ? State::kOpen : State::kEnded; }
+  int pipe_fd() const { return pipe_.get(); }
+  // After the pipe was taken out of the loop.
+  void ClosePipe() { pipe_.reset(); }
+  // True if Drain met the end-of-file; the pipe is still to be closed.
+  bool at_end() const { return at_end_; }
+
+  uint64_t kept() const { return kept_; }
+  uint64_t dropped() const { return dropped_; }
+
+  // How far OnOutput told, and when it last did; for the spool.
+  uint64_t marked = 0;
+  int64_t last_mark_ns = 0;
+  bool watched = false;
+
+ private:
+  // Bytes moved; 0 at the end-of-file (at_end_), or when the pipe is empty.
+  size_t ReadSome(const SpoolContext& context, uint64_t job_key, OutputStream stream, size_t most);
+  size_t SpliceSome(size_t most);
+  size_t DropSome(const SpoolContext& context, size_t most);
+  void OpenFile(const SpoolContext& context, uint64_t job_key, OutputStream stream);
+
+  UniqueFd pipe_;
+  UniqueFd file_;
+  uint64_t kept_ = 0;
+  uint64_t dropped_ = 0;
+  bool at_end_ = false;
+  bool full_ = false;       // the disk takes no more
+  bool can_splice_ = true;  // not every file system can
+};
+
+}  // namespace brood
