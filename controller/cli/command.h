@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "controller/cli/context.h"
+
+namespace brood::cli {
+
+// What a command does once its words are read; returns the exit code.
+using Action = std::function<int()>;
+
+// One command of `brood`, one file each. main.cc has the table of all.
+struct Command {
+  const char* name;
+  // One line for `brood --help`.
+  const char* summary;
+  // Declares options (and sub-commands) on `app`, which is the command's own, and
+  // returns what to do. Options are kept in a shared struct that the action holds.
+  // `context` outlives the action.
+  Action (*declare)(CLI::App& app, Context& context);
+  // True: options end at the first word that is none; from there on all words are
+  // taken as they are, in context.words.
+  bool takes_words = false;
+};
+
+// Exit codes of brood's own.
+// (124 to 127 are in common/job/exit_code.h.)
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;  // every command but `run`
+inline constexpr int kExitUsage = 2;   // wrong words; `run` says 125
+
+// Declares -w/--hosts SET.
+void AddHostsOption(CLI::App& app, std::string& set);
+// Declares -o/--output with the formats that the command can write, e.g. "table|wide|json".
+void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed);
+
+}  // namespace brood::cli

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/cli/context.h"
+
+#include <unistd.h>
+
+#include <iostream>
+
+#include "controller/client/inventory.h"
+#include "controller/client/local_agent.h"
+
+namespace brood::cli {
+
+std::string Context::Variable(const std::string& name) const {
+  const std::string start = name + "=";
+  for (const std::string& variable : environment) {
+    if (variable.rfind(start, 0) == 0) return variable.substr(start.size());
+  }
+  return "";
+}
+
+Result<std::vector<HostAddress>> Context::Hosts(const std::string& set) const {
+  if (set.empty()) {
+    auto local = EnsureLocalAgent(paths, program_directory);
+    if (!local) return local.error();
+    return std::vector<HostAddress>{*local};
+  }
+  auto inventory = Inventory::Load(paths);
+  if (!inventory) return inventory.error();
+  return inventory->Select(set);
+}
+
+Result<std::vector<HostAddress>> Context::RunningHosts(const std::string& set) const {
+  if (set.empty() && !LocalAgentListens(paths)) {
+    return Error{ErrorCode::kUnavailable, "NO_LOCAL_AGENT",
+                 "no agent runs on this machine; `brood run` or `brood agent run` starts one", ""};
+  }
+  return Hosts(set);
+}
+
+int Context::Fail(const Error& error, int exit_code) const {
+  err << "brood: " << error.message << "\n" << std::flush;
+  return exit_code;
+}
+
+void Context::Complain(const std::string& host, const Error& error) const {
+  err << "brood: " << host << ": " << error.message << "\n" << std::flush;
+}
+
+Result<std::unique_ptr<Context>> ContextOfProcess(char** environment) {
+  auto paths = PathsFromEnvironment();
+  if (!paths) return paths.error();
+  auto context = std::make_unique<Context>(std::cout, std::cerr);
+  context->paths = *paths;
+  context->program_directory = ProgramDirectory();
+  for (char** variable = environment; *variable != nullptr; ++variable) {
+    context->environment.emplace_back(*variable);
+  }
+  context->out_is_terminal = ::isatty(context->out_fd) == 1;
+  context->err_is_terminal = ::isatty(context->err_fd) == 1;
+  // https://no-color.org: any value but an empty one turns colours off.
+  const bool color = context->Variable("NO_COLOR").empty() && context->Variable("TERM") != "dumb";
+  context->out_color = color && context->out_is_terminal;
+  context->err_color = color && context->err_is_terminal;
+  return context;
+}
+
+}  // namespace brood::cli

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "controller/cli/commands.h"
+#include "controller/cli/context.h"
+#include "controller/cli/dispatch.h"
+#include "controller/client/connection.h"
+
+namespace {
+
+// A closed stdin, stdout or stderr would be given to the next file or socket that is
+// opened. Each is filled with what fails in the way that a closed one does.
+void FillStandardDescriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) {
+      ::_exit(brood::cli::kExitFailed);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  FillStandardDescriptors();
+  std::ios::sync_with_stdio(false);
+  auto context = brood::cli::ContextOfProcess(::environ);
+  if (!context) {
+    std::cerr << "brood: " << context.error().message << "\n";
+    return argc > 1 && std::string(argv[1]) == "run" ? 125 : brood::cli::kExitUsage;
+  }
+  brood::QuietTransport();
+  const int code = brood::cli::Dispatch(brood::cli::AllCommands(),
+                                        std::vector<std::string>(argv + 1, argv + argc), **context);
+  std::cout.flush();
+  std::cerr.flush();
+  // Threads of the transport may still run; nothing that they use may be destroyed.
+  std::_Exit(code);
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "brood/v1/job.pb.h"
+#include "controller/cli/context.h"
+
+namespace brood::cli {
+
+// When output lines carry the host's name.
+enum class Labels { kAuto, kAlways, kNever };
+
+// What `brood run` was asked, word for word.
+struct RunOptions {
+  std::string hosts;  // empty: the local agent
+  v1::Mode mode = v1::MODE_AUTO;
+  std::string parent;
+  bool detach = false;
+  bool input = false;
+  std::string each;  // FILE, "-", or empty for none
+  std::string timeout;
+  std::string grace;
+  std::vector<std::string> environment;  // NAME=VALUE, or NAME: the caller's value
+  std::string directory;
+  std::string call;  // LIBRARY.TASK, or empty for a command
+  bool explain = false;
+  OutputFormat format = OutputFormat::kText;
+  Labels labels = Labels::kAuto;
+  std::vector<std::string> limits;      // name=value
+  std::vector<std::string> job_labels;  // key=value
+  std::vector<std::string> words;       // CMD ARG…, or the call's arguments
+};
+
+}  // namespace brood::cli

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/cli/run_printer.h"
+
+#include <utility>
+
+#include "common/job/exit_code.h"
+#include "common/job/value.h"
+#include "controller/cli/json_output.h"
+#include "controller/cli/visible.h"
+
+namespace brood::cli {
+
+RunPrinter::RunPrinter(const RunOptions& options, const Context& context,
+                       std::vector<std::string> hosts, OutputQueue& queue)
+    : options_(options),
+      context_(context),
+      hosts_(std::move(hosts)),
+      queue_(queue),
+      each_(!options.each.empty()),
+      many_(hosts_.size() > 1 || each_),
+      labels_(options.labels == Labels::kAlways ||
+              (options.labels == Labels::kAuto && hosts_.size() > 1)) {}
+
+LineStyle RunPrinter::Style(size_t host, bool standard_out) const {
+  LineStyle style;
+  style.lines = many_ || labels_;
+  if (labels_) style.label = hosts_[host] + ": ";
+  style.visible = labels_ && (standard_out ? context_.out_is_terminal : context_.err_is_terminal);
+  return style;
+}
+
+// "host1/ID" where a host has many jobs, "host1" where hosts were named, else nothing.
+std::string RunPrinter::Name(const RunJob& job) const {
+  if (each_) return hosts_[job.host] + "/" + job.job.job_id();
+  return options_.hosts.empty() ? "" : hosts_[job.host];
+}
+
+void RunPrinter::Print(int fd, std::string bytes) {
+  if (bytes.empty()) return;
+  if (fd == context_.out_fd ? context_.out_is_terminal : context_.err_is_terminal) {
+    Progress("");
+    at_line_start_ = bytes.back() == '\n';
+  }
+  queue_.Write(fd, std::move(bytes));
+}
+
+void RunPrinter::Event(RunJob& job, const v1::Event& event) {
+  if (options_.format == OutputFormat::kJsonLines) {
+    Print(context_.out_fd, ToJsonLine(event, Fields::kAll) + "\n");
+  } else if (options_.format == OutputFormat::kText && event.has_output()) {
+    OutputBytes(job, event.output());
+  }
+  if (event.has_output_closed() && event.output_closed().dropped_bytes() > 0) {
+    lost_output_ = true;
+    HostNote(job.host, "the last " + std::to_string(event.output_closed().dropped_bytes()) +
+                           " bytes of output went past the cap and were not kept");
+  }
+  if (event.has_survivors() && event.survivors().total() > 0) {
+    const uint32_t total = event.survivors().total();
+    HostNote(job.host, std::to_string(total) + (total == 1 ? " process" : " processes") +
+                           " of job " + job.job.job_id() + (total == 1 ? " lives on" : " live on"));
+  }
+}
+
+void RunPrinter::OutputBytes(RunJob& job, const v1::Output& output) {
+  if (output.bytes().size() < output.length()) {
+    lost_output_ = true;
+    HostNote(job.host, std::to_string(output.length() - output.bytes().size()) +
+                           " bytes of output are no longer kept");
+  }
+  if (output.stream() == v1::STREAM_STDERR) {
+    Print(context_.err_fd, job.err.Add(output.bytes()));
+  } else {
+    Print(context_.out_fd, job.out.Add(output.bytes()));
+  }
+}
+
+void RunPrinter::JobEnd(RunJob& job) {
+  if (options_.format == OutputFormat::kText) {
+    Print(context_.out_fd, job.out.Finish());
+    Print(context_.err_fd, job.err.Finish());
+    if (job.returned) {
+      Print(context_.out_fd, job.out.Add(ValueToJson(*job.returned) + "\n"));
+    }
+  }
+  if (options_.format == OutputFormat::kJson) {
+    // Many jobs are an array, written as they end: it never is in memory as a whole.
+    const char* const before = !many_ ? "" : json_jobs_ == 0 ? "[\n" : ",\n";
+    std::string json = before + ToJsonText(job.job);
+    if (many_) json.pop_back();
+    ++json_jobs_;
+    Print(context_.out_fd, std::move(json));
+  }
+  NoteEnd(job);
+}
+
+void RunPrinter::NoteEnd(const RunJob& job) {
+  if (RunExitCode(job.job) == 0) return;
+  // One command's own exit code is for its caller to judge, as with env(1) or ssh(1).
+  if (!many_ && job.job.outcome() == v1::OUTCOME_EXITED && job.job.has_exit_code()) return;
+  const std::string name = Name(job);
+  Note((name.empty() ? "" : name + ": ") + OutcomeSentence(job.job));
+}
+
+void RunPrinter::Finish() {
+  Progress("");
+  if (options_.format == OutputFormat::kJson && many_) {
+    Print(context_.out_fd, json_jobs_ == 0 ? "[]\n" : "\n]\n");
+  }
+}
+
+void RunPrinter::Note(const std::string& sentence) {
+  if (quiet_) return;
+  std::string line = "brood: ";
+  line += context_.err_is_terminal ? Visible(sentence, true) : sentence;
+  if (context_.err_is_terminal && !at_line_start_) line.insert(0, "\n");
+  Print(context_.err_fd, line + "\n");
+}
+
+void RunPrinter::HostNote(size_t host, const std::string& sentence) {
+  Note(options_.hosts.empty() ? sentence : hosts_[host] + ": " + sentence);
+}
+
+void RunPrinter::Progress(const std::string& line) {
+  if (!context_.err_is_terminal) return;
+  std::string bytes;
+  if (progress_shown_) bytes = "\r\x1b[K";
+  progress_shown_ = !line.empty() && at_line_start_;
+  if (progress_shown_) bytes += Visible(line);
+  queue_.Write(context_.err_fd, std::move(bytes));
+}
+
+}  // namespace brood::cli

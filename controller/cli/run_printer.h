@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "brood/v1/event.pb.h"
+#include "controller/cli/context.h"
+#include "controller/cli/output_queue.h"
+#include "controller/cli/run_job.h"
+#include "controller/cli/run_options.h"
+
+namespace brood::cli {
+
+// Everything that `brood run` prints, in one order: the jobs' output, values and
+// events, notes of brood's own, and the progress line of a terminal. For the loop's
+// thread.
+class RunPrinter {
+ public:
+  // `hosts`: their names, by number.
+  RunPrinter(const RunOptions& options, const Context& context, std::vector<std::string> hosts,
+             OutputQueue& queue);
+
+  // How the streams of a job on that host are shown: stdout, or else stderr.
+  LineStyle Style(size_t host, bool standard_out) const;
+
+  // One event of a job: its output bytes, or the event itself with -o jsonl.
+  void Event(RunJob& job, const v1::Event& event);
+  // A job has ended for good: the rest of its output, its value, its JSON, and a note
+  // if it did not end well.
+  void JobEnd(RunJob& job);
+  // The run is over.
+  void Finish();
+
+  // "brood: SENTENCE"; with a host where that matters: "brood: host1: SENTENCE".
+  void Note(const std::string& sentence);
+  void HostNote(size_t host, const std::string& sentence);
+
+  // True once bytes of a job's output could not be had: they were not, or are no longer, kept.
+  bool lost_output() const { return lost_output_; }
+
+  // No more notes.
+  void BeQuiet() { quiet_ = true; }
+
+  // Shows this line on a terminal's stderr until something else is printed; an empty
+  // one takes it away.
+  void Progress(const std::string& line);
+
+ private:
+  std::string Name(const RunJob& job) const;
+  void Print(int fd, std::string bytes);
+  void OutputBytes(RunJob& job, const v1::Output& output);
+  void NoteEnd(const RunJob& job);
+
+  const RunOptions& options_;
+  const Context& context_;
+  const std::vector<std::string> hosts_;
+  OutputQueue& queue_;
+  const bool each_;
+  const bool many_;    // more than one job
+  const bool labels_;  // lines carry a label
+  bool quiet_ = false;
+  bool lost_output_ = false;
+  bool progress_shown_ = false;
+  bool at_line_start_ = true;  // of the terminal
+  size_t json_jobs_ = 0;
+};
+
+}  // namespace brood::cli

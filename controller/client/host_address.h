@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace brood {
+
+// Where one host's agent is reached.
+struct HostAddress {
+  // What people call it, in labels and job ids; "local" for the local agent.
+  std::string name;
+  // "unix:/absolute/path" or "HOST:PORT".
+  std::string target;
+  // The inventory says `insecure = true`: plain TCP is allowed, to loopback only.
+  bool insecure = false;
+};
+
+// Name of the local agent in job ids: "local/ID".
+inline constexpr char kLocalHostName[] = "local";
+
+}  // namespace brood

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/error.h"
+
+namespace brood {
+
+// Most names that one set may stand for: ten times the largest fleet that one
+// controller is measured with, and still only a few MiB.
+inline constexpr size_t kHostSetMax = 10'000;
+// Most bytes of a set's text, and of one host name (that of DNS).
+inline constexpr size_t kHostSetTextMax = 64 << 10;
+inline constexpr size_t kHostNameMax = 253;
+// How deep groups may stand in groups; deeper is a group that contains itself.
+inline constexpr int kGroupDepthMax = 16;
+
+// The set that a group's name stands for; an error that names those known, if there is none.
+using GroupLookup = std::function<Result<std::string>(const std::string& group)>;
+
+// The names that a set stands for, in order, each once:
+//
+//   a,b            these
+//   name[1-3,07]   name1 name2 name3 name07; zeros in front are kept: n[08-10]
+//   r[1-2]n[1-2]   every combination, the last bracket fastest
+//   @group         what the group stands for
+//
+// INVALID_ARGUMENT (field "hosts") names the text, the position from 1 and the cure;
+// RESOURCE_EXHAUSTED if it stands for more than kHostSetMax names.
+Result<std::vector<std::string>> ExpandHostSet(std::string_view text, const GroupLookup& groups);
+
+// True for a name that a host may have: letters, digits, '.', '_' and '-', the first
+// a letter or a digit, at most kHostNameMax bytes.
+bool IsHostName(std::string_view name);
+
+}  // namespace brood

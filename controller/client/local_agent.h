@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/error.h"
+#include "common/base/paths.h"
+#include "controller/client/host_address.h"
+
+namespace brood {
+
+// The agent of this user on this machine, at RUNTIME/agent.sock.
+
+// Where it is reached: name "local". Nothing is touched.
+HostAddress LocalAgentAddress(const Paths& paths);
+
+// True if somebody listens there now.
+bool LocalAgentListens(const Paths& paths);
+
+// Starts it if nobody listens: `brood-agent` of `program_directory` with `arguments`,
+// told `paths` by its environment, in a session of its own, its stdio in
+// STATE/agent.log; it outlives us. A lock in RUNTIME makes simultaneous callers
+// start one. Returns once it serves. UNAVAILABLE with
+// reason AGENT_NOT_STARTED, what the agent said and the log's path, if it fails.
+Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& program_directory,
+                                     const std::vector<std::string>& arguments = {});
+
+}  // namespace brood

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "brood/v1/host_service.grpc.pb.h"
+#include "brood/v1/job_service.grpc.pb.h"
+#include "brood/v1/parent_service.grpc.pb.h"
+#include "controller/client/connection.h"
+
+namespace brood {
+
+// What a connection is made of; seen by the sources of this folder only.
+struct Connection::Stubs {
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
+      : jobs(channel), parents(channel), hosts(channel) {}
+  v1::JobService::Stub jobs;
+  v1::ParentService::Stub parents;
+  v1::HostService::Stub hosts;
+};
+
+// The call's status as an error that names the host where the transport has only
+// said that it could not reach it.
+Error CallError(const HostAddress& address, const grpc::Status& status);
+
+}  // namespace brood
