@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/core/core.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/job/event_order.h"
+
+namespace brood {
+namespace {
+
+using Payload = v1::Event;
+using ::testing::ElementsAre;
+
+// A core, a clock that the test turns, and all that the core decided.
+class CoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Boot(2, 2, 3); }
+
+  // The last life's events have been checked to the end of each job.
+  void Boot(uint32_t processes, uint32_t threads, uint32_t queue) {
+    CoreOptions options;
+    options.host = "host1";
+    options.boot_id = "boot";
+    options.agent_incarnation = ++incarnation_;
+    options.process_slots = processes;
+    options.thread_slots = threads;
+    options.queue_limit = queue;
+    core_ = std::make_unique<Core>(options);
+  }
+
+  void StartParent() {
+    Batch batch;
+    ASSERT_TRUE(core_->StartParent(now_, kDefaultParent, {}, &batch).ok());
+    Take(&batch);
+    v1::Unit unit;
+    unit.set_mode(v1::MODE_FORK);
+    unit.set_pid(500);
+    core_->OnParentStarted(now_, parent_, unit, &batch);
+    v1::Task add;
+    add.set_name("demo.add");
+    add.add_parameters()->set_type(v1::VALUE_TYPE_INT);
+    core_->OnParentReady(now_, parent_, {add}, {"demo"}, &batch);
+    Take(&batch);
+  }
+
+  v1::SubmittedJob Submit(const std::string& id, v1::Mode mode = v1::MODE_AUTO,
+                          int64_t timeout_s = 0) {
+    v1::JobSubmission job;
+    job.set_job_id(id);
+    if (mode == v1::MODE_AUTO) {
+      job.mutable_spec()->mutable_command()->add_argv("true");
+    } else {
+      job.mutable_spec()->mutable_call()->set_task("demo.add");
+      job.mutable_spec()->mutable_call()->add_arguments()->set_word("1");
+      job.mutable_spec()->set_mode(mode);
+    }
+    if (timeout_s > 0) job.mutable_spec()->mutable_timeout()->set_seconds(timeout_s);
+    Batch batch;
+    uint64_t key = 0;
+    v1::SubmittedJob answer = core_->Submit(now_, job, 7, &key, &batch);
+    Take(&batch);
+    return answer;
+  }
+
+  void Started(const std::string& id, int pid) {
+    StartedFact fact;
+    fact.job_key = core_->Find(id)->key;
+    fact.attempt = 1;
+    fact.pid = fact.tid = fact.pgid = pid;
+    fact.ppid = 500;
+    fact.start_ns = now_.boot.ns;
+    Batch batch;
+    core_->OnStarted(now_, fact, &batch);
+    Take(&batch);
+  }
+
+  void Exited(const std::string& id, int code) {
+    ExitedFact fact;
+    fact.job_key = core_->Find(id)->key;
+    fact.status.exit_code = code;
+    Batch batch;
+    core_->OnExited(now_, fact, &batch);
+    Take(&batch);
+  }
+
+  void Closed(const std::string& id) {
+    Batch batch;
+    core_->OnOutputClosed(now_, core_->Find(id)->key, v1::OutputClosed(), &batch);
+    Take(&batch);
+  }
+
+  void Cancel(const std::string& id, int64_t grace_s) {
+    Batch batch;
+    EXPECT_FALSE(core_->Cancel(now_, id, grace_s * 1'000'000'000, "test", &batch));
+    Take(&batch);
+  }
+
+  void Advance(int64_t seconds) {
+    now_.boot.ns += seconds * 1'000'000'000;
+    now_.wall.ns += seconds * 1'000'000'000;
+    Batch batch;
+    if (core_->NextDeadline() <= now_.boot.ns) core_->OnTime(now_, &batch);
+    Take(&batch);
+  }
+
+  void Take(Batch* batch) {
+    for (const JournalRecord& record : batch->records) {
+      v1::Event event;
+      ASSERT_TRUE(event.ParseFromString(record.payload));
+      EXPECT_EQ(event.cursor(), record.cursor);
+      const Status broken = order_.Check(event);
+      EXPECT_FALSE(broken) << broken->message;
+      records_.push_back(record);
+      events_.push_back(event);
+    }
+    for (Effect& effect : batch->effects) effects_.push_back(std::move(effect));
+    *batch = Batch();
+  }
+
+  std::vector<int> Payloads(const std::string& id) const {
+    std::vector<int> payloads;
+    for (const v1::Event& event : events_) {
+      if (event.job_id() == id) payloads.push_back(event.payload_case());
+    }
+    return payloads;
+  }
+
+  template <typename E>
+  std::vector<E> Effects() {
+    std::vector<E> found;
+    for (const Effect& effect : effects_) {
+      if (const E* const one = std::get_if<E>(&effect)) found.push_back(*one);
+    }
+    return found;
+  }
+
+  const ParentKey parent_{kDefaultParent, 1};
+  Instant now_{BootTime{1'000'000'000'000}, WallTime{1'700'000'000'000'000'000}};
+  uint64_t incarnation_ = 0;
+  std::unique_ptr<Core> core_;
+  EventOrder order_;
+  std::vector<JournalRecord> records_;
+  std::vector<v1::Event> events_;
+  std::vector<Effect> effects_;
+};
+
+TEST_F(CoreTest, AJobIsReceivedAndItsAttemptSpentBeforeTheParentIsTold) {
+  StartParent();
+  EXPECT_EQ(Submit("a").error_code(), 0);
+  EXPECT_THAT(Payloads("a"), ElementsAre(Payload::kReceived, Payload::kStarting));
+  const std::vector<StartJobEffect> starts = Effects<StartJobEffect>();
+  ASSERT_EQ(starts.size(), 1u);
+  EXPECT_EQ(starts[0].parent, parent_);
+  EXPECT_EQ(starts[0].job.attempt(), 1u);
+  EXPECT_EQ(starts[0].job.argv(0), "true");
+}
+
+TEST_F(CoreTest, WaitsForTheParentThatStartsByItself) {
+  EXPECT_EQ(Submit("a").error_code(), 0);
+  EXPECT_THAT(Payloads("a"), ElementsAre(Payload::kReceived, Payload::kQueued));
+  EXPECT_EQ(Effects<StartParentEffect>().size(), 1u);
+  Batch batch;
+  core_->OnParentReady(now_, parent_, {}, {}, &batch);
+  Take(&batch);
+  EXPECT_EQ(Effects<StartJobEffect>().size(), 1u);
+}
+
+TEST_F(CoreTest, SlotsBoundEachModeAndTheLineIsInOrder) {
+  StartParent();
+  for (const char* id : {"a", "b", "c", "d"}) Submit(id);
+  Submit("t", v1::MODE_THREAD);
+  EXPECT_EQ(core_->Find("c")->view.queue_position(), 1u);
+  EXPECT_EQ(core_->Find("d")->view.queue_position(), 2u);
+  // A thread does not wait behind processes.
+  EXPECT_EQ(core_->Find("t")->view.state(), v1::JOB_STATE_STARTING);
+  Started("a", 10);
+  Exited("a", 0);
+  EXPECT_EQ(core_->Find("c")->view.state(), v1::JOB_STATE_STARTING);
+  EXPECT_EQ(core_->Find("d")->view.state(), v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(CoreTest, RefusesWhatTheQueueCannotHold) {
+  StartParent();
+  for (const char* id : {"a", "b", "c", "d", "e"}) EXPECT_EQ(Submit(id).error_code(), 0);
+  const v1::SubmittedJob refused = Submit("f");
+  EXPECT_EQ(refused.error_code(), static_cast<int>(ErrorCode::kResourceExhausted));
+  EXPECT_EQ(core_->Find("f"), nullptr);
+}
+
+TEST_F(CoreTest, TheSameFactTwiceIsOneEvent) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Started("a", 10);
+  Exited("a", 4);
+  Exited("a", 5);
+  Closed("a");
+  Closed("a");
+  EXPECT_THAT(Payloads("a"),
+              ElementsAre(Payload::kReceived, Payload::kStarting, Payload::kStarted,
+                          Payload::kExited, Payload::kOutputClosed, Payload::kCleaned));
+  EXPECT_EQ(core_->Find("a")->view.exit_code(), 4);
+}
+
+TEST_F(CoreTest, OutputThatIsReadBeforeTheStartIsKnownIsToldAfterIt) {
+  StartParent();
+  Submit("a");
+  Batch batch;
+  core_->OnOutput(now_, core_->Find("a")->key, v1::STREAM_STDOUT, 0, 100'000, &batch);
+  Take(&batch);
+  EXPECT_THAT(Payloads("a"), ElementsAre(Payload::kReceived, Payload::kStarting));
+  Started("a", 10);
+  EXPECT_THAT(Payloads("a"), ElementsAre(Payload::kReceived, Payload::kStarting, Payload::kStarted,
+                                         Payload::kOutput, Payload::kOutput));
+}
+
+TEST_F(CoreTest, ACancelledProcessGetsTermThenItsTreeIsKilled) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Cancel("a", 5);
+  Cancel("a", 5);  // Asking again changes nothing.
+  ASSERT_EQ(Effects<SignalJobEffect>().size(), 1u);
+  EXPECT_EQ(Effects<SignalJobEffect>()[0].signal, SIGTERM);
+  EXPECT_TRUE(Effects<SignalJobEffect>()[0].whole_group);
+  Advance(4);
+  EXPECT_TRUE(Effects<TreeEffect>().empty());
+  Advance(1);
+  ASSERT_EQ(Effects<TreeEffect>().size(), 1u);
+  EXPECT_TRUE(Effects<TreeEffect>()[0].kill);
+  Exited("a", 0);
+  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_CANCELLED);
+}
+
+TEST_F(CoreTest, ACancelWhileItIsStartedReachesItOnceItHas) {
+  StartParent();
+  Submit("a");
+  Cancel("a", 5);
+  EXPECT_TRUE(Effects<SignalJobEffect>().empty());
+  Started("a", 10);
+  EXPECT_EQ(Effects<SignalJobEffect>().size(), 1u);
+}
+
+TEST_F(CoreTest, AQueuedJobThatIsCancelledNeverStarts) {
+  StartParent();
+  for (const char* id : {"a", "b", "c"}) Submit(id);
+  Cancel("c", 5);
+  EXPECT_THAT(Payloads("c"),
+              ElementsAre(Payload::kReceived, Payload::kQueued, Payload::kCancelRequested,
+                          Payload::kCancelled, Payload::kOutputClosed, Payload::kCleaned));
+  Started("a", 10);
+  Exited("a", 0);
+  EXPECT_EQ(Effects<StartJobEffect>().size(), 2u);
+}
+
+TEST_F(CoreTest, ATimeOutIsCountedFromTheStartAndBeatsTheExitStatus) {
+  StartParent();
+  Submit("a", v1::MODE_AUTO, 3);
+  Started("a", 10);
+  Advance(3);
+  EXPECT_EQ(Payloads("a").back(), Payload::kTimedOut);
+  Exited("a", 0);
+  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_TIMED_OUT);
+}
+
+TEST_F(CoreTest, AThreadIsAskedToStopAndSaidNotToHaveStopped) {
+  StartParent();
+  Submit("t", v1::MODE_THREAD);
+  Started("t", 500);
+  Cancel("t", 2);
+  EXPECT_EQ(Effects<StopCallEffect>().size(), 1u);
+  EXPECT_TRUE(Effects<SignalJobEffect>().empty());
+  Advance(2);
+  EXPECT_EQ(Payloads("t").back(), Payload::kCancelPending);
+  Advance(100);
+  EXPECT_EQ(core_->Find("t")->view.state(), v1::JOB_STATE_RUNNING);
+}
+
+TEST_F(CoreTest, AParentsEndEndsItsThreadsAndOnlyThemAndNamesTheCulprit) {
+  StartParent();
+  Submit("t", v1::MODE_THREAD);
+  Submit("bad", v1::MODE_THREAD);
+  Submit("f", v1::MODE_FORK);
+  Started("t", 500);
+  Started("bad", 500);
+  Started("f", 11);
+  ParentEndFact fact;
+  fact.status.signal = SIGSEGV;
+  fact.culprit_job_key = core_->Find("bad")->key;
+  Batch batch;
+  core_->OnParentEnded(now_, parent_, fact, &batch);
+  Take(&batch);
+  EXPECT_EQ(core_->Find("t")->view.outcome(), v1::OUTCOME_PARENT_ENDED);
+  EXPECT_EQ(events_.back().thread_ended().parent_ended().culprit_job_id(), "bad");
+  EXPECT_EQ(core_->Find("f")->view.state(), v1::JOB_STATE_RUNNING);
+  // Its status comes by the supervisor, by pid and start.
+  OrphanFact stranger;
+  stranger.pid = 11;
+  stranger.start_ns = now_.boot.ns + 3'000'000'000;
+  EXPECT_FALSE(core_->OnOrphanExited(now_, stranger, &batch));
+  OrphanFact orphan;
+  orphan.pid = 11;
+  orphan.start_ns = now_.boot.ns;
+  orphan.status.exit_code = 42;
+  EXPECT_TRUE(core_->OnOrphanExited(now_, orphan, &batch));
+  Take(&batch);
+  EXPECT_EQ(core_->Find("f")->view.exit_code(), 42);
+}
+
+TEST_F(CoreTest, AfterACrashAutoRunsThatLibraryAsProcesses) {
+  StartParent();
+  Submit("bad", v1::MODE_THREAD);
+  Started("bad", 500);
+  ParentEndFact fact;
+  fact.status.signal = SIGSEGV;
+  fact.culprit_job_key = core_->Find("bad")->key;
+  Batch batch;
+  core_->OnParentEnded(now_, parent_, fact, &batch);
+  Take(&batch);
+  Submit("next", v1::MODE_UNSPECIFIED);
+  EXPECT_EQ(core_->Find("next")->mode, v1::MODE_FORK);
+  EXPECT_THAT(core_->Find("next")->reason, ::testing::HasSubstr("crash"));
+}
+
+TEST_F(CoreTest, AnEndedParentsUnstartedJobsAreLostAndDidNotRun) {
+  StartParent();
+  Submit("a");
+  Batch batch;
+  core_->OnParentEnded(now_, parent_, ParentEndFact(), &batch);
+  Take(&batch);
+  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_LOST);
+  EXPECT_FALSE(events_.back().lost().may_have_run());
+}
+
+TEST_F(CoreTest, AReplayOfTheJournalIsTheSameState) {
+  StartParent();
+  Submit("a");
+  Submit("t", v1::MODE_THREAD);
+  Started("a", 10);
+  Started("t", 500);
+  Exited("a", 3);
+  Closed("a");
+  const std::string before = core_->Find("a")->view.SerializeAsString();
+  const std::vector<JournalRecord> journal = records_;
+  Boot(2, 2, 3);
+  for (const JournalRecord& record : journal) {
+    v1::Event event;
+    ASSERT_TRUE(event.ParseFromString(record.payload));
+    core_->Replay(record.cursor, record.job_key, event);
+  }
+  Batch batch;
+  core_->EndReplay(now_, &batch);
+  Take(&batch);
+  v1::Job replayed = core_->Find("a")->view;
+  v1::Job original;
+  ASSERT_TRUE(original.ParseFromString(before));
+  original.clear_spec();  // It lived in the submission, not in an event.
+  replayed.clear_spec();
+  EXPECT_EQ(replayed.SerializeAsString(), original.SerializeAsString());
+  // What ran goes on: its end is taken when it comes.
+  core_->OnThreadEnded(
+      now_, ThreadEndedFact{core_->Find("t")->key, CallResult{v1::Value(), std::nullopt, false}},
+      &batch);
+  Take(&batch);
+  EXPECT_EQ(core_->Find("t")->view.outcome(), v1::OUTCOME_RETURNED);
+}
+
+TEST_F(CoreTest, TheSameInputsGiveTheSameBytes) {
+  const auto run = [this] {
+    SetUp();
+    incarnation_ = 1;
+    Boot(2, 2, 3);
+    order_ = EventOrder();
+    records_.clear();
+    StartParent();
+    for (const char* id : {"a", "b", "c"}) Submit(id);
+    Started("a", 10);
+    Cancel("c", 1);
+    Exited("a", 0);
+    std::string all;
+    for (const JournalRecord& record : records_) all += record.payload;
+    return all;
+  };
+  const std::string first = run();
+  EXPECT_EQ(first, run());
+}
+
+TEST_F(CoreTest, ADrainedHostRefusesAndAResumedOneTakesJobs) {
+  StartParent();
+  core_->SetState(v1::HOST_STATE_DRAINING);
+  EXPECT_EQ(Submit("a").error_reason(), "DRAINING");
+  core_->SetState(v1::HOST_STATE_READY);
+  EXPECT_EQ(Submit("a").error_code(), 0);
+}
+
+}  // namespace
+}  // namespace brood

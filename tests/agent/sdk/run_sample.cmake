@@ -1,0 +1,53 @@
+# Installs component "sdk" of BUILD into a fresh folder, builds SAMPLE against it and nothing else, and has DRIVER
+# load the result.
+cmake_minimum_required(VERSION 3.25)
+string(RANDOM LENGTH 8 suffix)
+set(work ${BUILD}/tests/sdk-sample-${suffix})
+
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  set(output "${output}" PARENT_SCOPE)
+  if(NOT result EQUAL 0)
+    file(REMOVE_RECURSE ${work})
+    message(FATAL_ERROR "${ARGN}: ${result}\n${output}")
+  endif()
+endfunction()
+function(expect pattern)
+  if(NOT output MATCHES "${pattern}")
+    file(REMOVE_RECURSE ${work})
+    message(FATAL_ERROR "no '${pattern}' in:\n${output}")
+  endif()
+endfunction()
+
+run(${CMAKE_COMMAND} --install ${BUILD} --component sdk --prefix ${work}/prefix)
+file(GLOB_RECURSE installed RELATIVE ${work}/prefix ${work}/prefix/*)
+foreach(needed IN ITEMS include/brood/task.h include/brood/task.hpp lib/cmake/brood-sdk/brood-sdk-config.cmake)
+  if(NOT needed IN_LIST installed)
+    file(REMOVE_RECURSE ${work})
+    message(FATAL_ERROR "${needed} was not installed: ${installed}")
+  endif()
+endforeach()
+foreach(file IN LISTS installed)
+  if(file MATCHES "^(bin|share)/|\\.(so|a)$")
+    file(REMOVE_RECURSE ${work})
+    message(FATAL_ERROR "${file} is no part of the SDK")
+  endif()
+endforeach()
+
+# Moved: what is installed must not remember where it was built.
+file(RENAME ${work}/prefix ${work}/moved)
+run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${SAMPLE} -B ${work}/build
+  -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_PREFIX_PATH=${work}/moved
+  -D "CMAKE_CXX_FLAGS=-Wall -Wextra -Wconversion -Wshadow -Werror")
+run(${CMAKE_COMMAND} --build ${work}/build)
+set(library ${work}/build/libsample.so)
+
+run(${DRIVER} ${library})
+expect("library sample ABI 1\n")
+expect("task greet result 5 flags 0 name:5\n")
+expect("task add result 3 flags 2 cell:5 n:3\n")
+run(${DRIVER} ${library} greet world)
+expect("^greeting number 1\nHello, world!\n$")
+run(${DRIVER} ${library} add tally 5)
+expect("^5\n$")
+file(REMOVE_RECURSE ${work})

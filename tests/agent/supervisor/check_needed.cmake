@@ -1,0 +1,18 @@
+# Fails if PROGRAM needs gRPC, Abseil, the full Protobuf, or a library that starts threads of its own.
+cmake_minimum_required(VERSION 3.25)
+execute_process(COMMAND readelf -d ${PROGRAM} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "Shared library: \\[[^]]*\\]" needed "${dynamic}")
+if(NOT needed)
+  message(FATAL_ERROR "${PROGRAM} has no dynamic section to read")
+endif()
+foreach(library IN LISTS needed)
+  if(library MATCHES "grpc|gpr|absl|upb|ssl|crypto|cares|re2|protobuf\\.so|protoc")
+    message(FATAL_ERROR "${PROGRAM} needs ${library}; it must stay lean")
+  endif()
+endforeach()
+# Statically linked ones leave their names.
+execute_process(COMMAND readelf -W --dyn-syms ${PROGRAM} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+if(symbols MATCHES "grpc_|absl[0-9]")
+  message(FATAL_ERROR "${PROGRAM} has symbols of gRPC or Abseil")
+endif()
+message(STATUS "${needed}")

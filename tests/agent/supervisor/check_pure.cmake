@@ -1,0 +1,10 @@
+# Fails if an object of ARCHIVE refers to a clock, thread, file, random number or process.
+cmake_minimum_required(VERSION 3.25)
+execute_process(COMMAND ${NM} -u -C ${ARCHIVE} OUTPUT_VARIABLE undefined COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" lines "${undefined}")
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE "^ *U " "" symbol "${line}")
+  if(symbol MATCHES "clock_|chrono|^time$|gettimeofday|pthread_(create|mutex|cond)|^std::thread|open|^read|^write|^close|socket|poll|^rand|random|fork|exec|spawn|kill|getpid|getppid|wait|sleep|syscall|getenv|printf|std::(cout|cerr)|fstream")
+    message(FATAL_ERROR "${ARCHIVE} refers to ${symbol}; what is decided must be pure")
+  endif()
+endforeach()

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bench/baseline.h"
+
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <deque>
+#include <fstream>
+#include <string>
+
+namespace brood::bench {
+namespace {
+
+pid_t Spawn() {
+  static char program[] = "/bin/true";
+  char* const argv[] = {program, nullptr};
+  pid_t pid = 0;
+  return ::posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0 ? pid : -1;
+}
+
+pid_t Fork() {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  return pid;
+}
+
+double Loop(pid_t (*start)(), int count, int outstanding) {
+  const double begin = Seconds();
+  int running = 0;
+  for (int i = 0; i < count; ++i) {
+    if (running == outstanding) {
+      ::waitpid(-1, nullptr, 0);
+      --running;
+    }
+    if (start() > 0) ++running;
+  }
+  while (running-- > 0) ::waitpid(-1, nullptr, 0);
+  return count / (Seconds() - begin);
+}
+
+void* Nothing(void*) { return nullptr; }
+
+}  // namespace
+
+double Seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+double Percentile(std::vector<double> values, double part) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<size_t>(part * static_cast<double>(values.size() - 1))];
+}
+
+double SpawnLoop(int count, int outstanding) { return Loop(Spawn, count, outstanding); }
+double ForkLoop(int count, int outstanding) { return Loop(Fork, count, outstanding); }
+
+double ThreadLoop(int count, int outstanding) {
+  const double begin = Seconds();
+  std::deque<pthread_t> running;
+  for (int i = 0; i < count; ++i) {
+    if (static_cast<int>(running.size()) == outstanding) {
+      ::pthread_join(running.front(), nullptr);
+      running.pop_front();
+    }
+    pthread_t thread{};
+    if (::pthread_create(&thread, nullptr, Nothing, nullptr) == 0) running.push_back(thread);
+  }
+  for (const pthread_t thread : running) ::pthread_join(thread, nullptr);
+  return count / (Seconds() - begin);
+}
+
+std::vector<double> SpawnLatencies(int count) {
+  std::vector<double> latencies;
+  for (int i = 0; i < count; ++i) {
+    const double begin = Seconds();
+    ::waitpid(Spawn(), nullptr, 0);
+    latencies.push_back(Seconds() - begin);
+  }
+  return latencies;
+}
+
+double PssMebibytes(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  std::string word;
+  while (file >> word) {
+    double kibibytes = 0;
+    if (word == "Pss:" && file >> kibibytes) return kibibytes / 1024;
+  }
+  return 0;
+}
+
+}  // namespace brood::bench

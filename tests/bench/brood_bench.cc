@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// brood against bare loops, each pair in turn, the ratio taken pair by pair:
+// `brood_bench [REPETITIONS]` prints the table (tests/bench/run starts it).
+#include <grpcpp/grpcpp.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "tests/bench/baseline.h"
+#include "tests/testing/agent_process.h"
+
+namespace brood::bench {
+namespace {
+
+using testing::AgentProcess;
+using testing::CallJob;
+using testing::CommandJob;
+
+constexpr int kBatch = 64;
+constexpr int kLatencySamples = 400;
+
+using Make = std::function<v1::JobSubmission(const std::string& id)>;
+
+// Jobs per second through one RunJobs stream, batches of 64, all events delivered.
+double Throughput(AgentProcess* agent, const std::string& prefix, int count, const Make& make) {
+  grpc::ClientContext context;
+  const auto stream = agent->jobs().RunJobs(&context);
+  const double begin = Seconds();
+  int sent = 0;
+  int cleaned = 0;
+  v1::RunJobsRequest request;
+  v1::RunJobsResponse response;
+  while (cleaned < count) {
+    // Two batches ahead of what has ended keeps the agent's slots full.
+    while (sent < count && sent - cleaned < 2 * kBatch) {
+      request.Clear();
+      for (int i = 0; i < kBatch && sent < count; ++i)
+        *request.add_jobs() = make(prefix + std::to_string(sent++));
+      if (!stream->Write(request)) return 0;
+    }
+    if (!stream->Read(&response)) return 0;
+    for (const v1::Event& event : response.events()) cleaned += event.has_cleaned();
+  }
+  const double seconds = Seconds() - begin;
+  stream->WritesDone();
+  while (stream->Read(&response)) {
+  }
+  (void)stream->Finish();
+  return count / seconds;
+}
+
+// Seconds from sending one job on an open stream to the event of its end.
+std::vector<double> Latencies(AgentProcess* agent, const std::string& prefix, const Make& make) {
+  grpc::ClientContext context;
+  const auto stream = agent->jobs().RunJobs(&context);
+  std::vector<double> latencies;
+  v1::RunJobsRequest request;
+  v1::RunJobsResponse response;
+  for (int i = 0; i < kLatencySamples; ++i) {
+    request.Clear();
+    *request.add_jobs() = make(prefix + std::to_string(i));
+    const double begin = Seconds();
+    if (!stream->Write(request)) return {0};
+    bool ended = false;
+    bool cleaned = false;
+    while (!cleaned) {
+      if (!stream->Read(&response)) return {0};
+      for (const v1::Event& event : response.events()) {
+        if (!ended && (event.has_exited() || event.has_thread_ended())) {
+          ended = true;
+          latencies.push_back(Seconds() - begin);
+        }
+        cleaned = cleaned || event.has_cleaned();
+      }
+    }
+  }
+  stream->WritesDone();
+  (void)stream->Finish();
+  return latencies;
+}
+
+// Seconds of one unary call that does nothing: the server's own health check.
+std::vector<double> UnaryLatencies(AgentProcess* agent) {
+  const auto stub = grpc::health::v1::Health::NewStub(agent->channel());
+  std::vector<double> latencies;
+  for (int i = 0; i < kLatencySamples; ++i) {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckResponse response;
+    const double begin = Seconds();
+    if (!stub->Check(&context, grpc::health::v1::HealthCheckRequest(), &response).ok()) return {0};
+    latencies.push_back(Seconds() - begin);
+  }
+  return latencies;
+}
+
+double RunLoop(const std::string& words) {
+  const char* const directory = std::getenv("BROOD_BENCH_DIR");
+  const std::string command =
+      std::string(directory != nullptr ? directory : ".") + "/brood_loops " + words;
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  double value = 0;
+  if (pipe == nullptr || std::fscanf(pipe, "%lf", &value) != 1) value = 0;
+  if (pipe != nullptr) ::pclose(pipe);
+  return value;
+}
+
+// One row: brood's figure, the yardstick's, and their ratio, repetition by repetition.
+struct Row {
+  std::string name;
+  std::string unit;
+  std::vector<double> brood;
+  std::vector<double> bare;
+  std::vector<double> ratio;
+
+  void Add(double brood_value, double bare_value) {
+    brood.push_back(brood_value);
+    bare.push_back(bare_value);
+    ratio.push_back(bare_value > 0 ? brood_value / bare_value : 0);
+  }
+  void Print() const {
+    std::printf("%-44s %10.1f %10.1f %-4s %6.2f [%.2f-%.2f]\n", name.c_str(),
+                Percentile(brood, 0.5), Percentile(bare, 0.5), unit.c_str(), Percentile(ratio, 0.5),
+                Percentile(ratio, 0), Percentile(ratio, 1));
+  }
+};
+
+int Main(int repetitions) {
+  Row commands{"commands, 4 at once / posix_spawn loop", "1/s", {}, {}, {}};
+  Row forks{"forked calls, 8 at once / fork loop", "1/s", {}, {}, {}};
+  Row threads{"thread calls, 8 at once / create+join loop", "1/s", {}, {}, {}};
+  Row command_p50{"one command p50 / posix_spawn+wait p50", "us", {}, {}, {}};
+  Row thread_p50{"one thread call p50 / no-op unary call p50", "us", {}, {}, {}};
+  const Make command = [](const std::string& id) { return CommandJob(id, {"/bin/true"}); };
+  const Make fork = [](const std::string& id) {
+    return CallJob(id, v1::MODE_FORK, "demo.noop", {});
+  };
+  const Make thread = [](const std::string& id) {
+    return CallJob(id, v1::MODE_THREAD, "demo.noop", {});
+  };
+  constexpr double kMicro = 1e6;
+  double pss = 0;
+  for (int i = 0; i < repetitions; ++i) {
+    {
+      AgentProcess agent({"--slots", "4"});
+      v1::ListParentsResponse parents;
+      grpc::ClientContext context;
+      (void)agent.parents().ListParents(&context, v1::ListParentsRequest(), &parents);
+      pss = PssMebibytes(agent.pid()) + PssMebibytes(agent.GetHost().supervisor_pid()) +
+            PssMebibytes(parents.parents(0).pid());
+      commands.Add(Throughput(&agent, "c", 2000, command), RunLoop("spawn 2000 4"));
+      command_p50.Add(Percentile(Latencies(&agent, "l", command), 0.5) * kMicro,
+                      RunLoop("latency 400 1") * kMicro);
+    }
+    AgentProcess agent({"--slots", "8", "--thread-slots", "8"});
+    forks.Add(Throughput(&agent, "f", 4000, fork), RunLoop("fork 4000 8"));
+    threads.Add(Throughput(&agent, "t", 20000, thread), RunLoop("thread 20000 8"));
+    thread_p50.Add(Percentile(Latencies(&agent, "u", thread), 0.5) * kMicro,
+                   Percentile(UnaryLatencies(&agent), 0.5) * kMicro);
+  }
+  std::printf("%-44s %10s %10s %-4s %6s\n", "", "brood", "bare", "", "ratio");
+  for (const Row* row : {&commands, &forks, &threads, &command_p50, &thread_p50}) row->Print();
+  std::printf("%-44s %10.1f            MiB\n", "idle agent + supervisor + one parent, PSS", pss);
+  return 0;
+}
+
+}  // namespace
+}  // namespace brood::bench
+
+int main(int argc, char** argv) { return brood::bench::Main(argc > 1 ? std::atoi(argv[1]) : 5); }

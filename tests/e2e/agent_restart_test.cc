@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The agent talks and may die; what runs does not notice. (All the deaths that
+// there are, at every moment, are another chapter; this is the plain one.)
+#include <gmock/gmock.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "common/job/event_order.h"
+#include "tests/testing/agent_process.h"
+
+namespace brood::testing {
+namespace {
+
+TEST(AgentRestartTest, JobsGoOnAndTheirEndsAndOutputAreTrue) {
+  AgentProcess agent;
+  const std::string gate = agent.directory() + "/gate";
+  const std::string wait = "while [ ! -e " + gate + " ]; do sleep 0.05; done; ";
+  v1::SubmitJobsRequest submit;
+  *submit.add_jobs() =
+      CommandJob("ends-after", {"sh", "-c", "echo before; " + wait + "echo after; exit 5"});
+  *submit.add_jobs() =
+      CommandJob("ends-between", {"sh", "-c", "echo one; sleep 0.3; echo two; exit 6"});
+  *submit.add_jobs() = CallJob("thread", v1::MODE_THREAD, "demo.hold", {"0.5", "7"});
+  *submit.add_jobs() = CallJob("fork", v1::MODE_FORK, "demo.hold", {"0.5", "8"});
+  v1::SubmitJobsResponse submitted;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  for (const v1::JobSubmission& job : submit.jobs()) {
+    agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_started(); });
+  }
+  const v1::Job before = agent.GetJob("ends-after");
+  agent.KillAndRestart();
+  EXPECT_EQ(agent.GetHost().agent_incarnation(), 2u);
+  agent.Run({CommandJob("open", {"touch", gate})});
+  for (const v1::JobSubmission& job : submit.jobs()) {
+    agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_cleaned(); });
+    EventOrder order;
+    for (const v1::Event& event : agent.Events(job.job_id())) {
+      const Status broken = order.Check(event);
+      EXPECT_FALSE(broken) << broken->message;
+    }
+    EXPECT_FALSE(order.Finish());
+  }
+  EXPECT_EQ(agent.GetJob("ends-after").pid(), before.pid());
+  EXPECT_EQ(agent.GetJob("ends-after").exit_code(), 5);
+  EXPECT_EQ(OutputOf(agent.Events("ends-after"), v1::STREAM_STDOUT), "before\nafter\n");
+  EXPECT_EQ(agent.GetJob("ends-between").exit_code(), 6);
+  EXPECT_EQ(OutputOf(agent.Events("ends-between"), v1::STREAM_STDOUT), "one\ntwo\n");
+  EXPECT_EQ(agent.GetJob("thread").outcome(), v1::OUTCOME_RETURNED);
+  EXPECT_EQ(agent.GetJob("fork").outcome(), v1::OUTCOME_RETURNED);
+}
+
+TEST(AgentRestartTest, ASecondAgentOnTheSameStateIsRefused) {
+  AgentProcess agent;
+  const std::string command = "BROOD_STATE_DIR=" + agent.directory() +
+                              "/state BROOD_RUNTIME_DIR=" + agent.directory() + "/run2 " +
+                              std::getenv("BROOD_BIN_DIR") + "/brood-agent 2>&1";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  char said[1024] = {};
+  (void)!::fread(said, 1, sizeof(said) - 1, pipe);
+  EXPECT_NE(::pclose(pipe), 0);
+  EXPECT_THAT(std::string(said), ::testing::HasSubstr("another"));
+  EXPECT_EQ(agent.Run({CommandJob("fine", {"true"})}).back().payload_case(), v1::Event::kCleaned);
+}
+
+}  // namespace
+}  // namespace brood::testing

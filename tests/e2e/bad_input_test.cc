@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What strangers and mistakes send: each gets the right code and the field's
+// name; nothing crashes, hangs, or keeps a descriptor.
+#include <gmock/gmock.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/base/unix_socket.h"
+#include "common/rpc/grpc_status.h"
+#include "tests/testing/agent_process.h"
+
+namespace brood::testing {
+namespace {
+
+size_t OpenDescriptors(int pid) {
+  size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
+    (void)entry;
+    ++count;
+  }
+  return count;
+}
+
+v1::SubmittedJob Submit(AgentProcess* agent, const v1::JobSubmission& job) {
+  v1::SubmitJobsRequest request;
+  *request.add_jobs() = job;
+  v1::SubmitJobsResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = agent->jobs().SubmitJobs(&context, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.accepted_size() == 1 ? response.accepted(0) : v1::SubmittedJob();
+}
+
+TEST(BadInputTest, EveryFieldOfASpecIsRefusedByName) {
+  AgentProcess agent;
+  struct Case {
+    std::string field;
+    std::function<void(v1::JobSubmission*)> spoil;
+  };
+  const std::vector<Case> cases = {
+      {"job_id", [](v1::JobSubmission* job) { job->set_job_id("../../etc"); }},
+      {"job_id", [](v1::JobSubmission* job) { job->set_job_id(""); }},
+      {"job_id", [](v1::JobSubmission* job) { job->set_job_id(std::string(65, 'a')); }},
+      {"spec", [](v1::JobSubmission* job) { job->mutable_spec()->clear_command(); }},
+      {"spec.command.argv",
+       [](v1::JobSubmission* job) { job->mutable_spec()->mutable_command()->clear_argv(); }},
+      {"spec.command.argv[1]",
+       [](v1::JobSubmission* job) {
+         job->mutable_spec()->mutable_command()->add_argv(std::string("a\0b", 3));
+       }},
+      {"spec.command.argv[1]",
+       [](v1::JobSubmission* job) {
+         job->mutable_spec()->mutable_command()->add_argv(std::string(131'072, 'a'));
+       }},
+      {"spec.command.argv",
+       [](v1::JobSubmission* job) {
+         for (int i = 0; i < 5'000; ++i) job->mutable_spec()->mutable_command()->add_argv("a");
+       }},
+      {"spec.mode", [](v1::JobSubmission* job) { job->mutable_spec()->set_mode(v1::MODE_THREAD); }},
+      {"spec.mode",
+       [](v1::JobSubmission* job) { job->mutable_spec()->set_mode(static_cast<v1::Mode>(77)); }},
+      {"spec.parent", [](v1::JobSubmission* job) { job->mutable_spec()->set_parent("nobody"); }},
+      {"spec.parent", [](v1::JobSubmission* job) { job->mutable_spec()->set_parent("a/b"); }},
+      {"spec.working_directory",
+       [](v1::JobSubmission* job) { job->mutable_spec()->set_working_directory("here"); }},
+      {"spec.umask", [](v1::JobSubmission* job) { job->mutable_spec()->set_umask(01000); }},
+      {"spec.timeout",
+       [](v1::JobSubmission* job) { job->mutable_spec()->mutable_timeout()->set_seconds(-1); }},
+      {"spec.kill_grace",
+       [](v1::JobSubmission* job) {
+         job->mutable_spec()->mutable_kill_grace()->set_seconds(1L << 60);
+       }},
+      {"spec.limits[0].name",
+       [](v1::JobSubmission* job) { job->mutable_spec()->add_limits()->set_name("luck"); }},
+      {"spec.environment.set[0].name",
+       [](v1::JobSubmission* job) {
+         job->mutable_spec()->mutable_environment()->add_set()->set_name("A=B");
+       }},
+      {"spec.run_id", [](v1::JobSubmission* job) { job->mutable_spec()->set_run_id("a b"); }},
+      {"spec.labels",
+       [](v1::JobSubmission* job) {
+         for (int i = 0; i < 10'000; ++i)
+           (*job->mutable_spec()->mutable_labels())["l" + std::to_string(i)] = "v";
+       }},
+  };
+  for (const Case& one : cases) {
+    v1::JobSubmission job = CommandJob("job", {"true"});
+    one.spoil(&job);
+    const v1::SubmittedJob answer = Submit(&agent, job);
+    EXPECT_NE(answer.error_code(), 0) << one.field;
+    EXPECT_THAT(answer.error_field(), ::testing::StartsWith(one.field)) << answer.error_message();
+    EXPECT_THAT(answer.error_message(), ::testing::HasSubstr(answer.error_field()));
+  }
+  // And it still runs jobs.
+  EXPECT_EQ(OutputOf(agent.Run({CommandJob("good", {"echo", "good"})}), v1::STREAM_STDOUT),
+            "good\n");
+}
+
+TEST(BadInputTest, ErrorsCarryReasonDomainAndField) {
+  AgentProcess agent;
+  v1::GetJobRequest request;
+  request.set_job_id("nobody");
+  v1::GetJobResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = agent.jobs().GetJob(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(FromGrpcStatus(status).reason, "NO_SUCH_JOB");
+  v1::CancelJobsRequest cancel;
+  v1::CancelJobsResponse cancelled;
+  grpc::ClientContext cancel_context;
+  EXPECT_EQ(FromGrpcStatus(agent.jobs().CancelJobs(&cancel_context, cancel, &cancelled)).field,
+            "job_ids");
+}
+
+TEST(BadInputTest, AMessageOverTheLimitIsRefusedAndTheAgentStaysSmall) {
+  AgentProcess agent;
+  v1::SubmitJobsRequest request;
+  *request.add_jobs() = CommandJob("huge", {"true", std::string(8 << 20, 'a')});
+  v1::SubmitJobsResponse response;
+  grpc::ClientContext context;
+  EXPECT_EQ(agent.jobs().SubmitJobs(&context, request, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Submit(&agent, CommandJob("small", {"true"})).error_code(), 0);
+}
+
+TEST(BadInputTest, AnExpiredDeadlineIsTheClientsAnswerAndNothingHangs) {
+  AgentProcess agent;
+  v1::GetHostResponse response;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() - std::chrono::seconds(1));
+  EXPECT_EQ(agent.host().GetHost(&context, v1::GetHostRequest(), &response).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST(BadInputTest, ResumeTokensThatAreNoneAreRefused) {
+  AgentProcess agent;
+  for (const auto& [token, code] : std::vector<std::pair<std::string, grpc::StatusCode>>{
+           {"nonsense", grpc::StatusCode::INVALID_ARGUMENT},
+           {"b1.0123456789abcdef.1.5", grpc::StatusCode::INVALID_ARGUMENT}}) {
+    v1::WatchEventsRequest request;
+    request.set_resume_token(token);
+    grpc::ClientContext context;
+    const auto stream = agent.jobs().WatchEvents(&context, request);
+    v1::WatchEventsResponse response;
+    EXPECT_FALSE(stream->Read(&response));
+    EXPECT_EQ(stream->Finish().error_code(), code) << token;
+  }
+}
+
+TEST(BadInputTest, GarbageOnTheSocketHurtsNobody) {
+  AgentProcess agent;
+  for (int i = 0; i < 20; ++i) {
+    Result<UniqueFd> fd = ConnectUnix(agent.socket_path());
+    ASSERT_TRUE(fd.ok());
+    const std::string garbage(1'000, static_cast<char>('a' + i));
+    (void)::send(fd->get(), garbage.data(), garbage.size(), MSG_NOSIGNAL);
+  }
+  EXPECT_EQ(Submit(&agent, CommandJob("still", {"true"})).error_code(), 0);
+}
+
+TEST(BadInputTest, NoDescriptorStaysBehind) {
+  AgentProcess agent;
+  v1::ListParentsResponse parents;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent.parents().ListParents(&context, v1::ListParentsRequest(), &parents).ok());
+  const std::vector<int> pids = {agent.pid(), parents.parents(0).pid(),
+                                 agent.GetHost().supervisor_pid()};
+  const auto run = [&agent](const std::string& prefix) {
+    std::vector<v1::JobSubmission> jobs;
+    for (int i = 0; i < 15; ++i) {
+      const std::string id = prefix + std::to_string(i);
+      jobs.push_back(CommandJob(id + "a", {"true"}));
+      jobs.push_back(CommandJob(id + "b", {"no-such-program"}));
+      jobs.push_back(CallJob(id + "c", v1::MODE_FORK, "demo.print", {"x"}));
+      jobs.push_back(CallJob(id + "d", v1::MODE_THREAD, "demo.print", {"x"}));
+    }
+    agent.Run(jobs);
+  };
+  run("warm");
+  std::vector<size_t> before;
+  for (const int pid : pids) before.push_back(OpenDescriptors(pid));
+  for (const char* prefix : {"p", "q", "r"}) run(prefix);
+  for (size_t i = 0; i < pids.size(); ++i) {
+    // Two more may be on their way between a job's end and the parent's word of it.
+    EXPECT_LE(OpenDescriptors(pids[i]), before[i] + 2)
+        << "process " << i << " of agent, parent, supervisor";
+  }
+}
+
+}  // namespace
+}  // namespace brood::testing
