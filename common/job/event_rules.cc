@@ -49,6 +49,7 @@ constexpr std::array kRules = {
   EventRule{Event::kSurvivors, "SURVIVORS", Subject::kJob, kClosed, Times::kAtMostOnce, 0},
   EventRule{Event::kCleaned, "CLEANED", Subject::kJob, kClosed, Times::kOnce, kReleased},
   EventRule{Event::kGap, "GAP", Subject::kReader, 0, Times::kAnyNumber, 0},
+  EventRule{Event::kStuckSuspected, "STUCK_SUSPECTED", Subject::kJob, kRunning, Times::kAtMostOnce, 0},
 };
 // clang-format on
 
