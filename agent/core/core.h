@@ -72,6 +72,7 @@ class Core {
                 Batch* batch);
   void OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed, Batch* batch);
   void OnSignalled(Instant now, const SignalledFact& fact, Batch* batch);
+  void OnReparented(Instant now, const ReparentedFact& fact, Batch* batch);
   void OnTree(Instant now, uint64_t job_key, const std::vector<v1::Unit>& survivors, Batch* batch);
   void OnParentStarted(Instant now, const ParentKey& parent, const v1::Unit& unit, Batch* batch);
   void OnParentReady(Instant now, const ParentKey& parent, std::vector<v1::Task> tasks,
@@ -130,6 +131,7 @@ class Core {
   void TellOutput(Instant now, CoreJob* job, Batch* batch);
   void CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch);
   void CleanIfDone(Instant now, CoreJob* job, Batch* batch);
+  void AskAdopter(const CoreJob& job, Batch* batch);
   void MatchOrphans(Instant now, Batch* batch);
   void LoseThread(Instant now, CoreJob* job, const std::string& culprit, Batch* batch);
 

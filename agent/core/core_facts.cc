@@ -201,6 +201,12 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
     const CoreJob& job = *entry.second;
     if (job.ended || job.is_thread() || !job.started() || job.view.pid() != fact.pid) continue;
     if (std::llabs(job.start_ns - fact.start_ns) > kStartToleranceNanos) continue;
+    // Who waited for it has adopted it, also if nobody had the time to look.
+    if (fact.waiter_pid != 0) {
+      OnReparented(now,
+                   ReparentedFact{job.key, fact.waiter_pid, fact.waiter, v1::OBSERVER_SUPERVISOR},
+                   batch);
+    }
     ExitedFact exited;
     exited.job_key = job.key;
     exited.status = fact.status;

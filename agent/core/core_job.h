@@ -31,6 +31,8 @@ struct CoreJob {
   int32_t pgid = 0;
   uint32_t slot = UINT32_MAX;
 
+  bool reparented = false;  // said
+
   int64_t progress_ns = 0;  // CLOCK_BOOTTIME of its last progress
 
   // Its end, as far as it has come.

@@ -60,11 +60,32 @@ Result<ParentKey> Core::StartParent(Instant, const std::string& name,
 Result<ParentKey> Core::EndParent(Instant, const std::string& name, v1::ParentEnd how,
                                   Batch* batch) {
   const auto found = parents_.find(name);
-  if (found == parents_.end() || found->second.state != v1::PARENT_STATE_RUNNING) {
+  if (found == parents_.end() || found->second.state == v1::PARENT_STATE_ENDED) {
+    const bool ended = found != parents_.end() && found->second.key.incarnation != 0;
     return Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
-                 "no parent '" + name + "' runs on host '" + options_.host + "'", "name"};
+                 "no parent '" + name + "' runs on host '" + options_.host + "'" +
+                     (ended ? "; it has ended" : ""),
+                 "name"};
   }
   ParentEntry& parent = found->second;
+  if (parent.state == v1::PARENT_STATE_STARTING) {
+    return Error{ErrorCode::kFailedPrecondition, "PARENT_STARTING",
+                 "parent '" + name + "' is being started; try again when it runs", "name"};
+  }
+  if (parent.state == v1::PARENT_STATE_ENDING) {
+    const bool left = parent.asked_end == v1::PARENT_END_THREAD_EXIT;
+    if (left && how == v1::PARENT_END_KILL) {
+      parent.asked_end = how;
+      batch->effects.push_back(KillParentEffect{parent.key});
+      return parent.key;
+    }
+    return Error{ErrorCode::kFailedPrecondition, "PARENT_ENDING",
+                 "parent '" + name + "' is ending already" +
+                     (left ? ": its main thread has left, and it ends with the last of its threads "
+                             "(or by how = KILL)"
+                           : ""),
+                 "name"};
+  }
   parent.state = v1::PARENT_STATE_ENDING;
   parent.asked_end = how == v1::PARENT_END_UNSPECIFIED ? v1::PARENT_END_RETURN : how;
   batch->effects.push_back(EndParentEffect{parent.key, parent.asked_end});
@@ -154,7 +175,11 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
   for (const std::set<uint64_t>& jobs : {threads, processes}) {
     for (const uint64_t job_key : jobs) {
       CoreJob* const job = Live(job_key);
-      if (job == nullptr || (job->started() && !job->is_thread())) continue;
+      if (job == nullptr) continue;
+      if (job->started() && !job->is_thread()) {
+        AskAdopter(*job, batch);
+        continue;
+      }
       if (job->started()) {
         LoseThread(now, job, culprit_id, batch);
         continue;
@@ -176,6 +201,24 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
     parent->state = v1::PARENT_STATE_STARTING;  // So that the line is failed by the same rule.
     OnParentFailed(now, key, "it ended", batch);
   }
+}
+
+void Core::AskAdopter(const CoreJob& job, Batch* batch) {
+  if (job.reparented) return;
+  batch->effects.push_back(AdopterEffect{job.key, job.view.pid(), job.start_ns});
+}
+
+void Core::OnReparented(Instant now, const ReparentedFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr || job->is_thread() || !job->started() || job->reparented) return;
+  if (fact.new_ppid == job->view.ppid()) return;
+  job->reparented = true;
+  v1::Reparented* const reparented =
+      Begin(now, job, fact.observer, v1::EVIDENCE_SEEN).mutable_reparented();
+  reparented->set_old_ppid(job->view.ppid());
+  reparented->set_new_ppid(fact.new_ppid);
+  reparented->set_adopter(fact.adopter);
+  Emit(job, batch);
 }
 
 v1::Parent Core::ViewParent(const ParentEntry& parent) const {

@@ -60,6 +60,7 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     job.cause = v1::END_CAUSE_CANCELLED;
     job.kill_grace_ns = DurationNanos(event.cancel_requested().grace());
   }
+  if (event.has_reparented()) job.reparented = true;
   if (event.has_timed_out()) job.cause = v1::END_CAUSE_TIMED_OUT;
   if (event.has_output_closed()) job.output_closed = true;
   if (job.view.state() == v1::JOB_STATE_ENDED && !job.ended) {
@@ -100,8 +101,10 @@ void Core::EndReplay(Instant now, Batch* batch) {
     job.holds_slot = true;
     ++running_[job.is_thread()];
     parents_[job.parent.name].key.name = job.parent.name;
-    if (ParentEntry* const parent = Current(job.parent))
-      parent->live[job.is_thread()].insert(job.key);
+    ParentEntry* const parent = Current(job.parent);
+    if (parent != nullptr) parent->live[job.is_thread()].insert(job.key);
+    const bool orphan = parent == nullptr || parent->state == v1::PARENT_STATE_ENDED;
+    if (orphan && job.started() && !job.is_thread()) AskAdopter(job, batch);
   }
 }
 

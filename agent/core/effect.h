@@ -48,6 +48,13 @@ struct TreeEffect {
   int64_t start_ns = 0;
   bool kill = false;
 };
+// The parent of this process has ended: who is its parent process now? The answer
+// is OnReparented; none if it is gone by then.
+struct AdopterEffect {
+  uint64_t job_key = 0;
+  int32_t pid = 0;
+  int64_t start_ns = 0;
+};
 // All of the job's output is read: its parent may let go.
 struct DrainedEffect {
   ParentKey parent;
@@ -62,13 +69,18 @@ struct EndParentEffect {
   ParentKey parent;
   int32_t how = 0;  // brood.v1.ParentEnd
 };
+// SIGKILL by the supervisor: for a parent that reads no frames any more.
+struct KillParentEffect {
+  ParentKey parent;
+};
 // The job is forgotten: so may be its output.
 struct ForgetJobEffect {
   uint64_t job_key = 0;
 };
 
 using Effect = std::variant<StartJobEffect, SignalJobEffect, StopCallEffect, TreeEffect,
-                            DrainedEffect, StartParentEffect, EndParentEffect, ForgetJobEffect>;
+                            AdopterEffect, DrainedEffect, StartParentEffect, EndParentEffect,
+                            KillParentEffect, ForgetJobEffect>;
 
 // What a step decided: facts to write, then things to do.
 struct Batch {

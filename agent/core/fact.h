@@ -57,6 +57,14 @@ struct ExitedFact {
   v1::Observer observer = v1::OBSERVER_PARENT;
 };
 
+// Its parent process is another one since its parent has ended.
+struct ReparentedFact {
+  uint64_t job_key = 0;
+  int32_t new_ppid = 0;
+  std::string adopter;  // the name of that process; empty: not known
+  v1::Observer observer = v1::OBSERVER_AGENT;
+};
+
 struct ThreadEndedFact {
   uint64_t job_key = 0;
   CallResult result;
@@ -79,6 +87,9 @@ struct OrphanFact {
   int32_t pid = 0;
   int64_t start_ns = 0;  // to 10 ms, as /proc has it
   WaitStatus status;
+  // Who waited for it, and so is its parent process by now.
+  int32_t waiter_pid = 0;
+  std::string waiter;
   // Of the forked call in that process, if the adapter could read one.
   std::optional<CallResult> result;
 };

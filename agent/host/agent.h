@@ -76,9 +76,11 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) override;
 
   void EndRound();
+  void KillParent(const ParentKey& key);
   void LaunchParent(const StartParentEffect& effect);
   void ConnectParent(const ParentKey& key, int attempt);
   void OnParentEndNote(const Note& note, const std::string& name);
+  void FindAdopters(const std::vector<AdopterEffect>& orphans);
   void SignalByPid(const SignalJobEffect& effect);
   void CheckWaits();
   void StopParents();

@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "agent/core/proto_time.h"
@@ -15,6 +16,7 @@
 #include "agent/host/agent.h"
 #include "agent/host/default_environment.h"
 #include "agent/host/note_facts.h"
+#include "agent/process/process_table.h"
 #include "common/base/paths.h"
 #include "spdlog/spdlog.h"
 
@@ -81,6 +83,7 @@ void Agent::OnEffects(std::vector<Effect> effects) {
     if (out.link == nullptr) out.link = Link(key);
     return out;
   };
+  std::vector<AdopterEffect> orphans;
   for (Effect& effect : effects) {
     std::visit(
         Cases{
@@ -103,6 +106,7 @@ void Agent::OnEffects(std::vector<Effect> effects) {
             [&](StopCallEffect& stop) { to(stop.parent).main.add_stop_calls(stop.job_key); },
             [&](DrainedEffect& drained) { to(drained.parent).main.add_drained(drained.job_key); },
             [&](TreeEffect& tree) { trees_->Add(std::move(tree)); },
+            [&](AdopterEffect& orphan) { orphans.push_back(orphan); },
             [&](StartParentEffect& start) {
               loop_->Post([this, start = std::move(start)] { LaunchParent(start); });
             },
@@ -113,11 +117,29 @@ void Agent::OnEffects(std::vector<Effect> effects) {
                 link->Send(frame);
               }
             },
+            [&](KillParentEffect& kill) { loop_->Post([this, kill] { KillParent(kill.parent); }); },
             [&](ForgetJobEffect& forget) { spool_->Remove(forget.job_key); },
         },
         effect);
   }
   for (auto& entry : outgoing) entry.second.Flush();
+  if (!orphans.empty()) {
+    loop_->Post([this, orphans = std::move(orphans)] { FindAdopters(orphans); });
+  }
+}
+
+// The kernel gave them away before anybody could wait for their parent: what
+// /proc says now is their new parent process. A few microseconds each.
+void Agent::FindAdopters(const std::vector<AdopterEffect>& orphans) {
+  for (const AdopterEffect& orphan : orphans) {
+    const std::optional<ProcessEntry> process = ReadProcess(orphan.pid);
+    if (!process || !IsSameProcess(orphan.pid, orphan.start_ns)) continue;
+    const std::optional<ProcessEntry> adopter = ReadProcess(process->ppid);
+    const ReparentedFact fact{orphan.job_key, process->ppid, adopter ? adopter->name : "",
+                              v1::OBSERVER_AGENT};
+    sequencer_->Step(
+        [&](Core& core, Instant now, Batch* batch) { core.OnReparented(now, fact, batch); });
+  }
 }
 
 void Agent::SignalByPid(const SignalJobEffect& effect) {
@@ -135,6 +157,13 @@ void Agent::SignalByPid(const SignalJobEffect& effect) {
   }
   sequencer_->Step(
       [&](Core& core, Instant now, Batch* batch) { core.OnSignalled(now, fact, batch); });
+}
+
+void Agent::KillParent(const ParentKey& key) {
+  internal::v1::ToSupervisor frame;
+  frame.mutable_kill()->set_name(key.name);
+  frame.mutable_kill()->set_incarnation(key.incarnation);
+  supervisor_->Send(frame);
 }
 
 void Agent::LaunchParent(const StartParentEffect& effect) {
@@ -217,6 +246,8 @@ void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
       fact.pid = note.pid;
       fact.start_ns = note.start_ns;
       fact.status = StatusOfNote(note);
+      fact.waiter_pid = note.ppid;
+      if (const auto waiter = ReadProcess(note.ppid)) fact.waiter = waiter->name;
       sequencer_->Step([&](Core& core, Instant, Batch* batch) {
         for (const auto& [job_key, job] : core.jobs()) {
           if (job->ended || job->view.pid() != note.pid || job->view.spec().has_command()) continue;

@@ -109,11 +109,7 @@ void Agent::StopParents() {
   parents_told_ = true;
   sequencer_->Look([&](const Core& core) {
     for (const auto& entry : core.parents()) {
-      if (entry.second.state == v1::PARENT_STATE_ENDED) continue;
-      internal::v1::ToSupervisor frame;
-      frame.mutable_kill()->set_name(entry.second.key.name);
-      frame.mutable_kill()->set_incarnation(entry.second.key.incarnation);
-      supervisor_->Send(frame);
+      if (entry.second.state != v1::PARENT_STATE_ENDED) KillParent(entry.second.key);
     }
   });
 }

@@ -29,7 +29,7 @@ enum class NoteKind : uint16_t {
   // By the supervisor.
   kParentStarted = 20,  // pid ppid start_ns; job_key = incarnation, text = name
   kParentEnded = 21,    // pid code status, usage; job_key = incarnation, text = name
-  kOrphanExited = 22,   // pid code status, usage; start_ns as /proc gives it (ticks as ns)
+  kOrphanExited = 22,   // pid ppid code status, usage; start_ns as /proc gives it (ticks as ns)
 };
 
 // Flags of a note.

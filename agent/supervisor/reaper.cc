@@ -26,15 +26,14 @@ long WaitId(idtype_t type, id_t id, siginfo_t* seen, int options, rusage* usage)
 
 int64_t Micros(const timeval& time) { return int64_t{time.tv_sec} * 1'000'000 + time.tv_usec; }
 
-}  // namespace
-
-bool FindEndedChild(Note* note) {
+bool Look(idtype_t type, id_t id, Note* note) {
   siginfo_t seen{};
   rusage usage{};
-  if (WaitId(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT, &usage) != 0 || seen.si_pid == 0) {
+  if (WaitId(type, id, &seen, WEXITED | WNOHANG | WNOWAIT, &usage) != 0 || seen.si_pid == 0) {
     return false;
   }
   note->pid = seen.si_pid;
+  note->ppid = ::getpid();
   note->code = seen.si_code;
   note->status = seen.si_status;
   // A zombie still has its start; 0 if it cannot be read.
@@ -46,6 +45,12 @@ bool FindEndedChild(Note* note) {
   note->flags |= kHasUsage;
   return true;
 }
+
+}  // namespace
+
+bool FindEndedChild(Note* note) { return Look(P_ALL, 0, note); }
+
+bool FindEndedChild(pid_t pid, Note* note) { return Look(P_PID, static_cast<id_t>(pid), note); }
 
 void ReapChild(pid_t pid) {
   WaitId(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOHANG, nullptr);

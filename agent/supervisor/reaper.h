@@ -10,9 +10,11 @@ namespace brood {
 // Waiting for any child, in two steps, so that what is told is noted before the
 // kernel forgets it. Only one place in a process may do so.
 
-// Any child that has ended and was not reaped: fills pid, code, status, usage and
-// start_ns of `note`, leaves the zombie. False if there is none.
+// Any child that has ended and was not reaped, or that one: fills pid, ppid (this
+// process), code, status, usage and start_ns of `note`, leaves the zombie. False
+// if there is none.
 bool FindEndedChild(Note* note);
+bool FindEndedChild(pid_t pid, Note* note);
 
 // Reaps that child.
 void ReapChild(pid_t pid);

@@ -272,6 +272,12 @@ void Supervisor::WaitForChildren() {
     ended_ = Note();
     noted_ = false;
     if (!FindEndedChild(&ended_)) break;
+    // An orphan is here because its parent has ended: that is told first.
+    if (core_.parents().count(ended_.pid) == 0) {
+      for (const auto& [pid, parent] : core_.parents()) {
+        if (FindEndedChild(pid, &ended_)) break;
+      }
+    }
     Step(ChildEnded{ended_.pid});
     if (!noted_) {
       RetryLater();

@@ -110,6 +110,9 @@ class SupervisorCore {
  public:
   std::vector<SupervisorEffect> Step(const SupervisorInput& input);
 
+  // By pid; until reaped.
+  const std::map<int32_t, RunningParent>& parents() const { return parents_; }
+
  private:
   using Effects = std::vector<SupervisorEffect>;
   void On(const HelloArrived& input, Effects& effects);

@@ -87,7 +87,8 @@ std::string EventDetails(const v1::Event& event) {
              ValueToJson(event.memory().after());
     case v1::Event::kReparented:
       return "ppid " + std::to_string(event.reparented().old_ppid()) + " -> " +
-             std::to_string(event.reparented().new_ppid());
+             std::to_string(event.reparented().new_ppid()) +
+             (event.reparented().adopter().empty() ? "" : " " + event.reparented().adopter());
     case v1::Event::kDescendantSeen:
       return "pid " + std::to_string(event.descendant_seen().descendant().pid());
     case v1::Event::kDescendantExited:
