@@ -52,7 +52,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void StartParent(const std::string& name, std::vector<std::string> libraries, ParentDone done);
   void EndParent(const std::string& name, v1::ParentEnd how, ParentDone done);
   using MemoryDone = std::function<void(Result<v1::ReadMemoryResponse>)>;
-  void ReadMemory(const std::string& parent, std::vector<std::string> cells, MemoryDone done);
+  void ReadMemory(const v1::ReadMemoryRequest& request, MemoryDone done);
   // Ends all jobs, parents and the supervisor (or with keep_jobs nothing), then
   // calls back with how many jobs had to be ended.
   void Stop(bool keep_jobs, std::function<void(uint32_t ended)> done);
@@ -82,6 +82,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnParentEndNote(const Note& note, const std::string& name);
   void FindAdopters(const std::vector<AdopterEffect>& orphans);
   void SignalByPid(const SignalJobEffect& effect);
+  void AnswerMemory(const ParentKey& key, const v1::ReadMemoryRequest& request,
+                    const internal::v1::MemoryAnswer& answer, const MemoryDone& done);
   void CheckWaits();
   void StopParents();
   std::shared_ptr<ParentLink> Link(const ParentKey& key) const;

@@ -14,7 +14,6 @@ namespace {
 
 // From SIGTERM to SIGKILL when the agent stops: a person is waiting.
 constexpr int64_t kStopGraceNanos = 2'000'000'000;
-constexpr uint32_t kCellsMax = 1'024;  // of one answer (parent_service.proto)
 
 }  // namespace
 
@@ -125,50 +124,6 @@ void Agent::Stop(bool keep_jobs, std::function<void(uint32_t)> done) {
       return core.CancelAll(now, kStopGraceNanos, batch);
     });
     stop_done_ = done;
-  });
-}
-
-void Agent::ReadMemory(const std::string& parent, std::vector<std::string> cells, MemoryDone done) {
-  loop_->Post([this, parent, cells = std::move(cells), done = std::move(done)] {
-    ParentKey key;
-    int32_t pid = 0;
-    sequencer_->Look([&](const Core& core) {
-      const auto found = core.parents().find(parent);
-      if (found == core.parents().end() || found->second.state != v1::PARENT_STATE_RUNNING) return;
-      key = found->second.key;
-      pid = found->second.unit.pid();
-    });
-    const std::shared_ptr<ParentLink> link = Link(key);
-    if (link == nullptr) {
-      return done(Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
-                        "no parent '" + parent + "' runs on host '" + options_.name + "'",
-                        "parent"});
-    }
-    link->ReadMemory(
-        cells, kCellsMax, [key, pid, done](const Result<internal::v1::MemoryAnswer>& answer) {
-          if (!answer) return done(answer.error());
-          if (!answer->missing_cell().empty()) {
-            return done(Error{ErrorCode::kNotFound, "NO_SUCH_CELL",
-                              "parent '" + key.name + "' has no cell '" + answer->missing_cell() +
-                                  "'; the first write makes it",
-                              "cells"});
-          }
-          if (!answer->error().empty()) {
-            return done(Error{ErrorCode::kUnavailable, "GATE_HELD", answer->error(), ""});
-          }
-          v1::ReadMemoryResponse response;
-          response.set_pid(pid);
-          response.set_incarnation(key.incarnation);
-          response.set_truncated(answer->truncated());
-          for (const internal::v1::Cell& cell : answer->cells()) {
-            v1::Cell* const out = response.add_cells();
-            out->set_name(cell.name());
-            out->set_address(cell.address());
-            *out->mutable_value() = ValueOfFrame(cell.value());
-            out->set_version(cell.version());
-          }
-          done(std::move(response));
-        });
   });
 }
 

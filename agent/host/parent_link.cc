@@ -196,13 +196,10 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
   }
 }
 
-void ParentLink::ReadMemory(const std::vector<std::string>& cells, uint32_t limit,
-                            MemoryDone done) {
+void ParentLink::ReadMemory(internal::v1::ReadMemory request, MemoryDone done) {
   internal::v1::ToParent frame;
-  internal::v1::ReadMemory* const read = frame.mutable_read_memory();
-  read->set_request(next_request_);
-  read->set_limit(limit);
-  for (const std::string& cell : cells) read->add_cells(cell);
+  request.set_request(next_request_);
+  *frame.mutable_read_memory() = std::move(request);
   memory_requests_[next_request_++] = std::move(done);
   Send(frame);
 }

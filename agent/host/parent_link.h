@@ -57,7 +57,8 @@ class ParentLink {
   // gone: its end is a fact that comes by the supervisor.
   void Send(const internal::v1::ToParent& frame);
   void SendCommands(const internal::v1::ToParent& frame);
-  void ReadMemory(const std::vector<std::string>& cells, uint32_t limit, MemoryDone done);
+  // The request's number is set here.
+  void ReadMemory(internal::v1::ReadMemory request, MemoryDone done);
 
   const ParentKey& key() const { return key_; }
   const std::string& directory() const { return directory_; }

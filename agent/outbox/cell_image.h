@@ -30,6 +30,7 @@ struct CellImage {
   // TEXT, BYTES, JSON, and blocks: where the bytes are, and how many.
   uint64_t data = 0;
   uint64_t size = 0;
+  uint64_t reserved = 0;
 };
 static_assert(sizeof(CellImage) == 64);
 static_assert(std::is_trivially_copyable_v<CellImage>);

@@ -26,7 +26,7 @@ inline constexpr size_t kWatchValueBytes = 128;
 // still seen as they happen, and a million writes cost no more than 20.
 inline constexpr int64_t kWatchWindowNanos = 50'000'000;
 // Many threads may take turns on one cell; a fork writes alone. A ring that is
-// overrun loses entries, never counts: versions tell how many writes there were.
+// overrun loses entries, never counts: their totals tell how many writes there were.
 inline constexpr uint32_t kThreadEntries = 1024;
 inline constexpr uint32_t kForkEntries = 64;
 
@@ -45,8 +45,9 @@ struct WatchEntry {
   // 2 x (its number from 0 + 1) when it is whole; odd while it is being written.
   uint64_t sequence = 0;
   uint64_t writer = 0;         // job key
-  uint64_t first_version = 0;  // of the first write that it stands for
-  uint64_t version = 0;        // of the last one
+  uint64_t version = 0;        // of the cell after the last write
+  uint64_t total_before = 0;   // writes of this cell through this ring before this entry,
+  uint64_t total = 0;          // and with it
   uint64_t address = 0;        // of the value
   uint64_t image_address = 0;  // of the CellImage
   int64_t boot_ns = 0;         // of the last write
@@ -61,7 +62,7 @@ struct WatchEntry {
   char cell[kWatchNameBytes] = {};
   char before[kWatchValueBytes] = {};  // as value_bytes.h has it
   char after[kWatchValueBytes] = {};
-  char padding[96] = {};
+  char padding[88] = {};
 };
 static_assert(sizeof(WatchEntry) == 512);
 static_assert(std::is_trivially_copyable_v<WatchEntry>);

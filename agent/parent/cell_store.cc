@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent/cell_store.h"
 
-#include <bit>
-#include <chrono>
-#include <cstring>
+#include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "agent/outbox/slot_file.h"
@@ -13,8 +12,10 @@
 namespace brood {
 namespace {
 
-// A text's first buffer: a longer one moves it to another address.
-constexpr size_t kFirstBufferBytes = 256;
+// The numbers of brood.v1.CellKind.
+constexpr int32_t kCellKindPrivate = 1;
+constexpr int32_t kCellKindShared = 2;
+constexpr int32_t kCellKindVariable = 3;
 
 bool GoodName(const char* name) {
   if (name == nullptr || *name == '\0') return false;
@@ -30,83 +31,15 @@ bool GoodName(const char* name) {
 
 }  // namespace
 
-struct CellStore::Cell {
-  std::timed_mutex mutex;
-  std::atomic<uint64_t> holder{0};  // job key of who holds the mutex
-  uint32_t type = BROOD_NULL;
-  union {
-    int64_t integer = 0;
-    double number;
-  };
-  std::unique_ptr<char[]> bytes;
-  size_t size = 0;
-  size_t capacity = 0;
-  uint64_t version = 0;
-
-  brood_value Get() const {
-    brood_value value{};
-    value.type = type;
-    if (type == BROOD_FLOAT) {
-      value.number = number;
-    } else if (HasBytes(type)) {
-      value.data = bytes.get();
-      value.size = size;
-    } else {
-      value.integer = integer;
-    }
-    return value;
-  }
-
-  int Set(const brood_value& value) {
-    if (const int refused = CheckValue(value)) return refused;
-    if (value.type == BROOD_FLOAT) {
-      number = value.number;
-    } else if (HasBytes(value.type)) {
-      SetBytes(value);
-    } else {
-      integer = value.type == BROOD_BOOL ? value.integer != 0 : value.integer;
-      if (value.type == BROOD_NULL) integer = 0;
-    }
-    type = value.type;
-    ++version;
-    return BROOD_OK;
-  }
-
-  // The new bytes may be part of the old ones.
-  void SetBytes(const brood_value& value) {
-    if (value.size > capacity || bytes == nullptr) {
-      const size_t grown =
-          std::bit_ceil(value.size < kFirstBufferBytes ? kFirstBufferBytes : value.size);
-      std::unique_ptr<char[]> larger(new char[grown]);
-      if (value.size > 0) std::memcpy(larger.get(), value.data, value.size);
-      bytes = std::move(larger);
-      capacity = grown;
-    } else if (value.size > 0) {
-      std::memmove(bytes.get(), value.data, value.size);
-    }
-    size = value.size;
-  }
-
-  uint64_t Address() const {
-    const void* const place = HasBytes(type) ? static_cast<const void*>(bytes.get()) : &integer;
-    return reinterpret_cast<uintptr_t>(place);
-  }
-};
-
-CellStore::CellStore(Gate* gate) : gate_(gate) {}
+CellStore::CellStore(Gate* gate, SharedCells* shared, WatchWriter* watch)
+    : gate_(gate), shared_(shared), watch_(watch) {}
 CellStore::~CellStore() = default;
 
 // A cell's lock, and who has it.
 class CellStore::Holding {
  public:
-  Holding(Cell* cell, uint64_t job_key) : cell_(cell) {
-    cell_->mutex.lock();
-    cell_->holder.store(job_key, std::memory_order_relaxed);
-  }
-  ~Holding() {
-    cell_->holder.store(0, std::memory_order_relaxed);
-    cell_->mutex.unlock();
-  }
+  Holding(Cell* cell, uint64_t job_key) : cell_(cell) { cell_->Lock(job_key); }
+  ~Holding() { cell_->Unlock(); }
   Holding(const Holding&) = delete;
   Holding& operator=(const Holding&) = delete;
 
@@ -114,21 +47,75 @@ class CellStore::Holding {
   Cell* const cell_;
 };
 
-CellStore::Cell* CellStore::Find(std::string_view name) {
+// Those that others made: the parent, or a fork of it.
+void CellStore::TakeShared() {
+  if (shared_ == nullptr) return;
+  for (const size_t count = shared_->count(); taken_shared_ < count; ++taken_shared_) {
+    SharedCell* const cell = shared_->at(taken_shared_);
+    // Who has a private one of that name keeps it.
+    cells_.try_emplace(cell->name, std::make_unique<Cell>(cell));
+  }
+}
+
+Cell* CellStore::Find(std::string_view name) {
   const std::lock_guard lock(mutex_);
+  TakeShared();
   const auto found = cells_.find(name);
   return found != cells_.end() ? found->second.get() : nullptr;
 }
 
 int CellStore::FindOrMake(std::string_view name, Cell** cell) {
   const std::lock_guard lock(mutex_);
+  TakeShared();
   const auto found = cells_.find(name);
   if (found != cells_.end()) {
     *cell = found->second.get();
     return BROOD_OK;
   }
-  if (cells_.size() == kCellsMax) return BROOD_TOO_LARGE;
+  if (cells_.size() >= kCellsMax) return BROOD_TOO_LARGE;
   *cell = cells_.emplace(name, std::make_unique<Cell>()).first->second.get();
+  return BROOD_OK;
+}
+
+int CellStore::Share(const CellUser& user, const char* name) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  if (shared_ == nullptr) return BROOD_WRONG_KIND;
+  const Gate::Pass pass(gate_, user.mark);
+  if (const Cell* const known = Find(name)) return known->shared() ? BROOD_OK : BROOD_WRONG_KIND;
+  if (shared_->FindOrMake(name) == nullptr) return BROOD_TOO_LARGE;
+  // A private one may have been made meanwhile: it stays.
+  const Cell* const made = Find(name);
+  return made != nullptr && made->shared() ? BROOD_OK : BROOD_WRONG_KIND;
+}
+
+int CellStore::Show(const CellUser& user, const char* name, uint32_t type, const void* address) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  const Gate::Pass pass(gate_, user.mark);
+  return variables_.Show(name, type, address);
+}
+
+int CellStore::Change(const CellUser& user, std::string_view name, Cell* cell,
+                      const brood_value& value) {
+  if (watch_ == nullptr || !watch_->Watches(name, cell->watch_place())) {
+    return cell->Set(value, user.job_key);
+  }
+  const bool is_new = cell->image().version == 0;
+  const brood_value old = cell->Get();
+  const std::string before = is_new ? std::string() : ToValueBytes(old);
+  if (const int refused = cell->Set(value, user.job_key)) return refused;
+  const std::string after = ToValueBytes(cell->Get());
+  WatchedWrite write;
+  write.cell = name;
+  write.writer = user.job_key;
+  write.version = cell->image().version;
+  write.address = cell->address();
+  write.image_address = reinterpret_cast<uintptr_t>(&cell->image());
+  write.shared = cell->shared();
+  write.before_kind = static_cast<uint16_t>(is_new ? 0 : old.type);
+  write.after_kind = static_cast<uint16_t>(value.type);
+  write.before = before;
+  write.after = after;
+  watch_->Add(write, cell->watch_place());
   return BROOD_OK;
 }
 
@@ -138,8 +125,8 @@ int CellStore::Read(const CellUser& user, const char* name, std::string* keep, b
   Cell* const cell = Find(name);
   if (cell == nullptr) return BROOD_NO_SUCH_CELL;
   const Holding holding(cell, user.job_key);
-  // Made by a write that was then refused: nobody has written it yet.
-  if (cell->version == 0) return BROOD_NO_SUCH_CELL;
+  // Made by a write that was then refused, or only shared: nobody has written it yet.
+  if (cell->image().version == 0) return BROOD_NO_SUCH_CELL;
   *value = KeepValue(cell->Get(), keep);
   return BROOD_OK;
 }
@@ -151,7 +138,7 @@ int CellStore::Write(const CellUser& user, const char* name, const brood_value& 
   Cell* cell = nullptr;
   if (const int refused = FindOrMake(name, &cell)) return refused;
   const Holding holding(cell, user.job_key);
-  return cell->Set(value);
+  return Change(user, name, cell, value);
 }
 
 int CellStore::Add(const CellUser& user, const char* name, int64_t delta, int64_t* now) {
@@ -160,13 +147,14 @@ int CellStore::Add(const CellUser& user, const char* name, int64_t delta, int64_
   Cell* cell = nullptr;
   if (const int refused = FindOrMake(name, &cell)) return refused;
   const Holding holding(cell, user.job_key);
-  if (cell->version > 0 && cell->type != BROOD_INT) return BROOD_WRONG_TYPE;
+  const brood_value before = cell->Get();
+  if (cell->image().version > 0 && before.type != BROOD_INT) return BROOD_WRONG_TYPE;
   brood_value sum{};
   sum.type = BROOD_INT;
   // Wraps around, as the hardware's does: a sum that cannot be stored is not an error here.
   sum.integer =
-      static_cast<int64_t>(static_cast<uint64_t>(cell->integer) + static_cast<uint64_t>(delta));
-  if (const int refused = cell->Set(sum)) return refused;
+      static_cast<int64_t>(static_cast<uint64_t>(before.integer) + static_cast<uint64_t>(delta));
+  if (const int refused = Change(user, name, cell, sum)) return refused;
   if (now != nullptr) *now = sum.integer;
   return BROOD_OK;
 }
@@ -179,55 +167,89 @@ int CellStore::Update(const CellUser& user, const char* name, brood_cell_change 
   if (const int refused = FindOrMake(name, &cell)) return refused;
   const Holding holding(cell, user.job_key);
   const brood_value before = cell->Get();
-  if (const int refused = cell->Set(change(&before, context))) return refused;
+  if (const int refused = Change(user, name, cell, change(&before, context))) return refused;
   if (after != nullptr) *after = KeepValue(cell->Get(), keep);
   return BROOD_OK;
+}
+
+// A name that was asked for, and what has it.
+struct CellStore::Wanted {
+  std::string name;
+  Cell* cell = nullptr;
+  ShownVariables::Variable variable;  // if there is no cell
+};
+
+std::vector<CellStore::Wanted> CellStore::FindWanted(const internal::v1::ReadMemory& request) {
+  const std::map<std::string, ShownVariables::Variable> variables = variables_.all();
+  std::vector<Wanted> wanted;
+  const std::lock_guard lock(mutex_);
+  TakeShared();
+  for (const std::string& name : request.cells()) {
+    Wanted& one = wanted.emplace_back();
+    one.name = name;
+    const auto cell = cells_.find(name);
+    const auto variable = variables.find(name);
+    if (cell != cells_.end()) {
+      one.cell = cell->second.get();
+    } else if (variable != variables.end()) {
+      one.variable = variable->second;
+    }
+  }
+  if (!request.cells().empty()) return wanted;
+  for (const auto& [name, cell] : cells_) wanted.push_back(Wanted{name, cell.get(), {}});
+  for (const auto& [name, variable] : variables) {
+    if (!request.variables()) break;
+    if (cells_.count(name) == 0) wanted.push_back(Wanted{name, nullptr, variable});
+  }
+  std::sort(wanted.begin(), wanted.end(),
+            [](const Wanted& one, const Wanted& other) { return one.name < other.name; });
+  return wanted;
 }
 
 void CellStore::Answer(const internal::v1::ReadMemory& request, NameJob name_job, void* context,
                        internal::v1::MemoryAnswer* answer) {
   answer->set_request(request.request());
-  // By the wall clock, for the reason that Gate::Close gives.
-  const auto until =
-      std::chrono::system_clock::now() + std::chrono::nanoseconds(kCellReadWaitNanos);
-  std::vector<std::pair<std::string, Cell*>> wanted;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const std::string& name : request.cells()) {
-      const auto found = cells_.find(name);
-      wanted.emplace_back(name, found != cells_.end() ? found->second.get() : nullptr);
-    }
-    if (request.cells().empty()) {
-      for (const auto& [name, cell] : cells_) wanted.emplace_back(name, cell.get());
-    }
-  }
+  timespec until{};
+  ::clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += kCellReadWaitNanos / 1'000'000'000;
   size_t bytes = 0;
-  for (const auto& [name, cell] : wanted) {
-    if (cell != nullptr && !cell->mutex.try_lock_until(until)) {
-      answer->set_error("the cell '" + name + "' is being changed by " +
-                        name_job(context, cell->holder.load(std::memory_order_relaxed)) +
+  for (const Wanted& wanted : FindWanted(request)) {
+    Cell* const cell = wanted.cell;
+    if (cell != nullptr && !cell->LockUntil(until, 0)) {
+      answer->set_error("the cell '" + wanted.name + "' is being changed by " +
+                        name_job(context, cell->holder()) +
                         " for too long; try again, or end that job");
       return;
     }
-    const bool written = cell != nullptr && cell->version > 0;
-    if (written) {
-      bytes += cell->size + kCellNameBytesMax;
+    const bool written = cell != nullptr && cell->image().version > 0;
+    const bool shown = cell == nullptr && wanted.variable.address != nullptr;
+    if (written || shown) {
+      bytes += (written ? cell->image().size : 0) + kCellNameBytesMax;
       answer->set_truncated(
           (request.limit() > 0 && static_cast<uint32_t>(answer->cells_size()) == request.limit()) ||
           bytes > kMemoryAnswerBytesMax);
       if (!answer->truncated()) {
         internal::v1::Cell* const told = answer->add_cells();
-        told->set_name(name);
-        told->set_address(cell->Address());
-        told->set_version(cell->version);
-        SetProtoValue(cell->Get(), told->mutable_value());
+        told->set_name(wanted.name);
+        if (written) {
+          told->set_kind(cell->shared() ? kCellKindShared : kCellKindPrivate);
+          told->set_address(cell->address());
+          told->set_image_address(reinterpret_cast<uintptr_t>(&cell->image()));
+          told->set_version(cell->image().version);
+          SetProtoValue(cell->Get(), told->mutable_value());
+        } else {
+          told->set_kind(kCellKindVariable);
+          told->set_address(reinterpret_cast<uintptr_t>(wanted.variable.address));
+          told->set_variable_type(static_cast<int32_t>(wanted.variable.type));
+          SetProtoValue(ShownVariables::Read(wanted.variable), told->mutable_value());
+        }
       }
     }
-    if (cell != nullptr) cell->mutex.unlock();
+    if (cell != nullptr) cell->Unlock();
     if (answer->truncated()) return;
-    if (!written && !request.cells().empty()) {
+    if (!written && !shown && !request.cells().empty()) {
       answer->clear_cells();
-      answer->set_missing_cell(name);
+      answer->set_missing_cell(wanted.name);
       return;
     }
   }

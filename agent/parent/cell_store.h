@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,7 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/outbox/watch_writer.h"
+#include "agent/parent/cell.h"
 #include "agent/parent/gate.h"
+#include "agent/parent/shared_cells.h"
+#include "agent/parent/shown_variables.h"
 #include "agent/sdk/task.h"
 #include "brood/internal/v1/frames.pb.h"
 
@@ -22,13 +26,15 @@ struct CellUser {
   uint64_t job_key = 0;
 };
 
-// The cells of a parent: named values in its memory that its threads share and
-// its forked calls have a copy of. Each change is one step, and counted. Cells are
-// never removed; a scalar's address is the same for ever, a text's as long as it
-// fits. Answers are those of brood_host in task.h. Thread-safe.
+// The cells of a parent: named values in its memory that its threads share. Its
+// forked calls have a copy of the private ones, and the shared ones in common with
+// it. Each change is one step, and counted. Cells are never removed; a scalar's
+// address is the same for ever, a text's as long as it fits. Answers are those of
+// brood_host in task.h. Thread-safe.
 class CellStore {
  public:
-  explicit CellStore(Gate* gate);
+  // Without `shared` no cell can be shared, without `watch` none be watched.
+  explicit CellStore(Gate* gate, SharedCells* shared = nullptr, WatchWriter* watch = nullptr);
   ~CellStore();
   CellStore(const CellStore&) = delete;
   CellStore& operator=(const CellStore&) = delete;
@@ -41,7 +47,12 @@ class CellStore {
   int Update(const CellUser& user, const char* name, brood_cell_change change, void* context,
              std::string* keep, brood_value* after);
 
-  // For the agent: the named cells, or all, at most `limit` (0: no limit) and
+  // Makes a cell that forks share, where none is. BROOD_WRONG_KIND if it is there and private.
+  int Share(const CellUser& user, const char* name);
+  // A variable that can be read like a cell of that name.
+  int Show(const CellUser& user, const char* name, uint32_t type, const void* address);
+
+  // For the agent: the named cells and variables, or all, at most `limit` (0: no limit) and
   // kMemoryAnswerBytesMax. Not through the gate: for the thread that forks.
   // `name_job` says in words which job has that key.
   using NameJob = std::string (*)(void* context, uint64_t job_key);
@@ -49,15 +60,22 @@ class CellStore {
               internal::v1::MemoryAnswer* answer);
 
  private:
-  struct Cell;
   using Cells = std::map<std::string, std::unique_ptr<Cell>, std::less<>>;
   class Holding;
+  struct Wanted;
   Cell* Find(std::string_view name);
   int FindOrMake(std::string_view name, Cell** cell);
+  void TakeShared();
+  int Change(const CellUser& user, std::string_view name, Cell* cell, const brood_value& value);
+  std::vector<Wanted> FindWanted(const internal::v1::ReadMemory& request);
 
   Gate* const gate_;
+  SharedCells* const shared_;
+  WatchWriter* const watch_;
+  ShownVariables variables_;
   std::mutex mutex_;
-  Cells cells_;  // guarded by mutex_; the cells by their own
+  Cells cells_;              // guarded by mutex_; the cells by their own
+  size_t taken_shared_ = 0;  // guarded by mutex_: shared cells that are in cells_
 };
 
 }  // namespace brood

@@ -39,10 +39,11 @@ void ForkedCall::SetSlot(const SlotFile& slots, uint32_t slot) {
   value_ = slots.value(slot);
 }
 
-void ForkedCall::RunInChild(Gate* gate, int null_input, int doorbell) {
+void ForkedCall::RunInChild(const Inherited& inherited) {
+  const int doorbell = inherited.doorbell;
   ChildSetup setup;
   setup.slot = start_;
-  setup.input = pipes_.input_read ? pipes_.input_read.get() : null_input;
+  setup.input = pipes_.input_read ? pipes_.input_read.get() : inherited.null_input;
   setup.output = pipes_.output_write.get();
   setup.error = pipes_.error_write.get();
   if (!job().working_directory().empty()) setup.directory = job().working_directory().c_str();
@@ -51,7 +52,8 @@ void ForkedCall::RunInChild(Gate* gate, int null_input, int doorbell) {
   setup.limits = limits_.data();
   setup.limit_count = limits_.size();
   if (!SetUpChild(setup)) ::_exit(127);
-  gate->OpenInChild();
+  inherited.gate->OpenInChild();
+  inherited.watch->BecomeFork(slot_, job_key());
   // What the parent had not written out yet is the parent's to write.
   __fpurge(stdin);
   __fpurge(stdout);

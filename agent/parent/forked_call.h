@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/outbox/slot_file.h"
+#include "agent/outbox/watch_writer.h"
 #include "agent/parent/child_setup.h"
 #include "agent/parent/gate.h"
 #include "agent/parent/job_pipes.h"
@@ -26,9 +27,16 @@ class ForkedCall final : public RunningCall {
   uint32_t slot() const { return slot_; }
   JobPipes* pipes() { return &pipes_; }
 
+  // What the child uses of the parent's, in its copy of the memory.
+  struct Inherited {
+    Gate* gate = nullptr;
+    WatchWriter* watch = nullptr;
+    int null_input = -1;
+    int doorbell = -1;
+  };
   // The child, from its first act to its end. All signals are blocked. Keeps of
   // the parent's descriptors only the doorbell's write end.
-  [[noreturn]] void RunInChild(Gate* gate, int null_input, int doorbell);
+  [[noreturn]] void RunInChild(const Inherited& inherited);
 
   void Progress(double fraction, std::string_view text) override;
   int Write(int stream, std::string_view bytes) override;

@@ -107,7 +107,10 @@ void Forker::Fork(ForkedCall* call) {
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &signals, sizeof(all));
   const int64_t before = BootTimeNanos();
   const pid_t pid = ::fork();
-  if (pid == 0) call->RunInChild(parts_.gate, parts_.null_input, parts_.doorbell);
+  if (pid == 0) {
+    call->RunInChild(
+        ForkedCall::Inherited{parts_.gate, parts_.watch, parts_.null_input, parts_.doorbell});
+  }
   const int failed = errno;
   const int64_t after = BootTimeNanos();
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, nullptr, sizeof(signals));

@@ -30,6 +30,7 @@ class Forker {
     Reaper* reaper = nullptr;
     CellStore* cells = nullptr;
     Gate* gate = nullptr;
+    WatchWriter* watch = nullptr;
     CallThreads* threads = nullptr;
     const TaskLibraries* libraries = nullptr;
     rlimit files{};       // the descriptor limit of the jobs

@@ -32,6 +32,9 @@ inline constexpr size_t kChildStackBytes = 64 * 1024;
 inline constexpr size_t kCellsMax = 4096;
 inline constexpr size_t kCellNameBytesMax = 64;
 
+// Cells that a parent has in common with its forks: the mapping has a place of 49 KiB for each.
+inline constexpr size_t kSharedCellsMax = 256;
+
 // What is kept of a thrown text.
 inline constexpr size_t kThrownBytesMax = 1024;
 
@@ -55,6 +58,8 @@ inline constexpr int64_t kRetryNanos = 100'000'000;
 // Tasks of one library, and the libraries of a parent beside the shipped one.
 inline constexpr uint32_t kTasksPerLibraryMax = 1024;
 inline constexpr size_t kLibrariesMax = 16;
+// Variables that one library shows at its loading: what task.h promises.
+inline constexpr uint32_t kVariablesPerLibraryMax = 256;
 
 // Connections that have not said hello: an agent opens two.
 inline constexpr size_t kUngreetedConnectionsMax = 16;

@@ -67,20 +67,29 @@ Result<Parent*> Parent::Create(const ParentOptions& options) {
   if (!outbox) return outbox.error();
   Result<std::unique_ptr<SlotFile>> slots = SlotFile::Create(options.directory, options.call_slots);
   if (!slots) return slots.error();
+  Result<std::unique_ptr<SharedCells>> shared_cells = SharedCells::Create();
+  if (!shared_cells) return shared_cells.error();
+  Result<std::unique_ptr<WatchWriter>> watch =
+      WatchWriter::Create(options.directory, options.call_slots);
+  if (!watch) return watch.error();
   // Kept for ever, and reachable from here, so that no leak is seen in it.
   static Parent* const parent =
-      new Parent(options, *std::move(loop), *std::move(outbox), *std::move(slots));
+      new Parent(options, *std::move(loop), *std::move(outbox), *std::move(slots),
+                 *std::move(shared_cells), *std::move(watch));
   if (Status failed = parent->Open(options)) return *std::move(failed);
   return parent;
 }
 
 Parent::Parent(const ParentOptions& options, std::unique_ptr<EventLoop> loop,
-               std::unique_ptr<OutboxWriter> outbox, std::unique_ptr<SlotFile> slots)
+               std::unique_ptr<OutboxWriter> outbox, std::unique_ptr<SlotFile> slots,
+               std::unique_ptr<SharedCells> shared_cells, std::unique_ptr<WatchWriter> watch)
     : options_(options),
       loop_(std::move(loop)),
       notes_(std::move(outbox), [this] { loop_->Post([this] { RetryNotes(); }); }),
       slots_(std::move(slots)),
-      cells_(&gate_) {}
+      shared_cells_(std::move(shared_cells)),
+      watch_(std::move(watch)),
+      cells_(&gate_, shared_cells_.get(), watch_.get()) {}
 
 Status Parent::OpenDescriptors() {
   null_input_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -104,6 +113,9 @@ Status Parent::Open(const ParentOptions& options) {
   const std::string shipped = FindShippedLibrary();
   if (!shipped.empty()) libraries_.Load(shipped);
   for (const std::string& path : options.libraries) libraries_.Load(path);
+  for (const auto& [name, variable] : libraries_.variables()) {
+    cells_.Show(CellUser(), name.c_str(), variable->type, variable->address);
+  }
   CrashHooks::Install(slots_->last_words());
 
   link_ = std::make_unique<AgentLink>(
@@ -125,6 +137,7 @@ Status Parent::Open(const ParentOptions& options) {
   forks.reaper = reaper_.get();
   forks.cells = &cells_;
   forks.gate = &gate_;
+  forks.watch = watch_.get();
   forks.threads = threads_.get();
   forks.libraries = &libraries_;
   forks.files = files;
@@ -183,7 +196,14 @@ void Parent::OnFrame(ToParent frame) {
   if (frame.has_read_memory()) {
     cells_.Answer(frame.read_memory(), NameJob, threads_.get(), answer.mutable_memory());
   }
-  if (answer.signalled_size() > 0 || answer.has_memory()) link_->SendToAgent(answer, {});
+  if (frame.has_watch_cells()) {
+    const internal::v1::WatchCells& watch = frame.watch_cells();
+    watch_->Select(watch.generation(), watch.all(), {watch.cells().begin(), watch.cells().end()});
+    answer.set_watching(watch.generation());
+  }
+  if (answer.signalled_size() > 0 || answer.has_memory() || answer.watching() != 0) {
+    link_->SendToAgent(answer, {});
+  }
   if (frame.has_end()) End(static_cast<ParentEnd>(frame.end().how()));
 }
 

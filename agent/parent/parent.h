@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/outbox/slot_file.h"
+#include "agent/outbox/watch_writer.h"
 #include "agent/parent/agent_link.h"
 #include "agent/parent/call_threads.h"
 #include "agent/parent/cell_store.h"
@@ -19,6 +20,7 @@
 #include "agent/parent/options.h"
 #include "agent/parent/process_table.h"
 #include "agent/parent/reaper.h"
+#include "agent/parent/shared_cells.h"
 #include "agent/parent/task_libraries.h"
 #include "common/base/event_loop.h"
 
@@ -47,7 +49,8 @@ class Parent final : public AgentRequests {
 
  private:
   Parent(const ParentOptions& options, std::unique_ptr<EventLoop> loop,
-         std::unique_ptr<OutboxWriter> outbox, std::unique_ptr<SlotFile> slots);
+         std::unique_ptr<OutboxWriter> outbox, std::unique_ptr<SlotFile> slots,
+         std::unique_ptr<SharedCells> shared_cells, std::unique_ptr<WatchWriter> watch);
   Status Open(const ParentOptions& options);
   Status OpenDescriptors();
 
@@ -74,6 +77,8 @@ class Parent final : public AgentRequests {
   JobKeys keys_;
   ProcessTable processes_;
   Gate gate_;
+  const std::unique_ptr<SharedCells> shared_cells_;
+  const std::unique_ptr<WatchWriter> watch_;
   CellStore cells_;
   TaskLibraries libraries_;
   std::unique_ptr<AgentLink> link_;

@@ -55,6 +55,16 @@ const char* JobId(brood_job* job) { return job->call->job().job_id().c_str(); }
 
 int IsThread(brood_job* job) { return job->call->is_thread() ? 1 : 0; }
 
+int CellShare(brood_job* job, const char* name) {
+  RunningCall* const call = job->call;
+  return call->cells()->Share(call->cell_user(), name);
+}
+
+int ShowVariable(brood_job* job, const char* name, uint32_t type, const void* address) {
+  RunningCall* const call = job->call;
+  return call->cells()->Show(call->cell_user(), name, type, address);
+}
+
 }  // namespace
 
 const brood_host* TaskHost() {
@@ -73,6 +83,8 @@ const brood_host* TaskHost() {
       ThrowText,
       JobId,
       IsThread,
+      CellShare,
+      ShowVariable,
   };
   return &kHost;
 }

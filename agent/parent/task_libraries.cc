@@ -140,7 +140,7 @@ Status TaskLibraries::Take(const std::string& path, const brood_library& library
   if (library.abi_version != BROOD_TASK_ABI_VERSION) {
     return Refused(path, Numbers("task ABI version", library.abi_version, BROOD_TASK_ABI_VERSION));
   }
-  if (library.size != sizeof(brood_library)) {
+  if (library.size < BROOD_LIBRARY_FIRST_SIZE || library.size > sizeof(brood_library)) {
     return Refused(path, Numbers("a brood_library of size", library.size, sizeof(brood_library)));
   }
   if (library.task_size != sizeof(brood_task)) {
@@ -174,8 +174,36 @@ Status TaskLibraries::Take(const std::string& path, const brood_library& library
     }
     Describe(name, task, described->add_tasks());
   }
+  if (library.size == sizeof(brood_library)) {
+    if (Status refused = TakeVariables(path, library)) return refused;
+  }
   tasks_.merge(taken);
   names_.emplace_back(library.name);
+  return Ok();
+}
+
+Status TaskLibraries::TakeVariables(const std::string& path, const brood_library& library) {
+  if (library.variable_count == 0) return Ok();
+  if (library.variable_size != sizeof(brood_variable)) {
+    return Refused(
+        path, Numbers("a brood_variable of size", library.variable_size, sizeof(brood_variable)));
+  }
+  if (library.variable_count > kVariablesPerLibraryMax || library.variables == nullptr) {
+    return Refused(path, "shows " + std::to_string(library.variable_count) +
+                             " variables; at most " + std::to_string(kVariablesPerLibraryMax) +
+                             " can be taken, in a list that is there");
+  }
+  for (uint32_t i = 0; i < library.variable_count; ++i) {
+    const brood_variable& variable = library.variables[i];
+    const bool known =
+        variable.type == BROOD_BOOL || variable.type == BROOD_INT || variable.type == BROOD_FLOAT;
+    if (variable.name == nullptr || !known || variable.address == nullptr) {
+      return Refused(path, "shows a variable, number " + std::to_string(i + 1) +
+                               ", without a name, an address, or one of the types BOOL, INT and "
+                               "FLOAT; correct its brood_variable");
+    }
+    variables_.emplace_back(std::string(library.name) + "." + variable.name, &variable);
+  }
   return Ok();
 }
 

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "agent/sdk/task.h"
@@ -21,6 +22,11 @@ class TaskLibraries {
   // By LIBRARY.TASK; null if there is none.
   const brood_task* Find(const std::string& name) const;
 
+  // Those that the libraries show from their loading on, as LIBRARY.NAME.
+  const std::vector<std::pair<std::string, const brood_variable*>>& variables() const {
+    return variables_;
+  }
+
   // For the agent: each library with its tasks, or its error.
   const internal::v1::Tasks& description() const { return description_; }
 
@@ -28,9 +34,11 @@ class TaskLibraries {
   Status LoadInto(const std::string& path, internal::v1::Library* described);
   Status Take(const std::string& path, const brood_library& library,
               internal::v1::Library* described);
+  Status TakeVariables(const std::string& path, const brood_library& library);
 
   std::unordered_map<std::string, const brood_task*> tasks_;
   std::vector<std::string> names_;  // of the libraries
+  std::vector<std::pair<std::string, const brood_variable*>> variables_;
   internal::v1::Tasks description_;
 };
 

@@ -92,12 +92,13 @@ grpc::ServerUnaryReactor* ParentService::ReadMemory(grpc::CallbackServerContext*
   if (!bad && request->cells_size() > kCellsMax) bad = FieldError("cells", "more than 1024");
   if (bad) return Answer(context, bad);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  agent_->ReadMemory(name, {request->cells().begin(), request->cells().end()},
-                     [reactor, response](Result<v1::ReadMemoryResponse> read) {
-                       if (!read) return reactor->Finish(ToGrpcStatus(read.error()));
-                       *response = std::move(*read);
-                       reactor->Finish(grpc::Status::OK);
-                     });
+  v1::ReadMemoryRequest asked = *request;
+  asked.set_parent(name);
+  agent_->ReadMemory(asked, [reactor, response](Result<v1::ReadMemoryResponse> read) {
+    if (!read) return reactor->Finish(ToGrpcStatus(read.error()));
+    *response = std::move(*read);
+    reactor->Finish(grpc::Status::OK);
+  });
   return reactor;
 }
 

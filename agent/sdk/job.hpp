@@ -4,6 +4,7 @@
 // it is for the job's own thread.
 #pragma once
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 
 #include "value.hpp"
 
@@ -36,10 +38,44 @@ namespace detail {
                       "of cells");
     case BROOD_BAD_NAME:
       throw TaskError(what + " has a bad name: it must be 1 to 64 of A-Z a-z 0-9 . _ -");
+    case BROOD_WRONG_KIND:
+      throw TaskError(what +
+                      " is private: it was written before anybody shared it, and forks have "
+                      "copies of it; share it before its first write");
     case BROOD_STOPPED:
       throw Stopped();
     default:
       throw std::system_error(errno, std::generic_category(), what);
+  }
+}
+
+// Whether the host that runs this library has that function: an older one ends before it.
+template <typename Field>
+bool HasField(const brood_host* host, Field brood_host::*field) {
+  const auto* const begin = reinterpret_cast<const char*>(host);
+  const auto* const end = reinterpret_cast<const char*>(&(host->*field)) + sizeof(Field);
+  return static_cast<size_t>(end - begin) <= host->size;
+}
+
+template <typename T>
+struct PlainOf {
+  using Type = T;
+};
+template <typename T>
+struct PlainOf<std::atomic<T>> {
+  using Type = T;
+};
+
+// The type that a variable is shown as.
+template <typename T>
+constexpr uint32_t VariableType() {
+  using Plain = typename PlainOf<std::remove_const_t<T>>::Type;
+  static_assert(sizeof(T) == sizeof(Plain), "only what is stored as the plain value can be shown");
+  if constexpr (std::is_same_v<Plain, bool>) return BROOD_BOOL;
+  if constexpr (std::is_same_v<Plain, double>) return BROOD_FLOAT;
+  if constexpr (std::is_integral_v<Plain> && !std::is_same_v<Plain, bool>) {
+    static_assert(sizeof(Plain) == 8, "a whole number must have 64 bits to be shown");
+    return BROOD_INT;
   }
 }
 
@@ -190,6 +226,25 @@ class Job {
   template <typename T = int64_t>
   Cell<T> cell(std::string name) const {
     return Cell<T>(host_, job_, std::move(name));
+  }
+
+  // A cell that the parent and all its forks have in common; shared by this if nobody has.
+  template <typename T = int64_t>
+  Cell<T> shared_cell(std::string name) const {
+    const int code = detail::HasField(host_, &brood_host::cell_share)
+                         ? host_->cell_share(job_, name.c_str())
+                         : BROOD_WRONG_KIND;
+    if (code != BROOD_OK) detail::ThrowHostError(code, "cell '" + name + "'");
+    return Cell<T>(host_, job_, std::move(name));
+  }
+
+  // Shows a variable under a name, to be read from outside like a cell; it must live as long as the
+  // process. T is a bool, a 64-bit integer, a double, or an atomic of one.
+  template <typename T>
+  void Show(const std::string& name, const T& variable) const {
+    if (!detail::HasField(host_, &brood_host::show_variable)) return;  // An older brood.
+    const int code = host_->show_variable(job_, name.c_str(), detail::VariableType<T>(), &variable);
+    if (code != BROOD_OK) detail::ThrowHostError(code, "variable '" + name + "'");
   }
 
   // How far it is: 0 to 1, and a few words. Cheap enough for every step.

@@ -231,6 +231,17 @@ class Library {
     return *this;
   }
 
+  // Shows a variable of the library's own as LIBRARY.NAME, to be read from outside like a cell: a
+  // bool, a 64-bit integer, a double, or an atomic of one, that lives as long as the library.
+  template <typename T>
+  Library& Show(std::string name, const T& variable) {
+    brood_variable& entry = variables_.emplace_back();
+    entry.name = variable_names_.emplace_back(std::move(name)).c_str();
+    entry.type = detail::VariableType<T>();
+    entry.address = &variable;
+    return *this;
+  }
+
   // The tables for brood; once, when all tasks are there.
   const brood_library* Finish() {
     for (detail::Task& task : tasks_) {
@@ -250,6 +261,9 @@ class Library {
     library_.tasks = table_.data();
     library_.task_count = static_cast<uint32_t>(table_.size());
     library_.task_size = sizeof(brood_task);
+    library_.variables = variables_.data();
+    library_.variable_count = static_cast<uint32_t>(variables_.size());
+    library_.variable_size = sizeof(brood_variable);
     return &library_;
   }
 
@@ -258,6 +272,8 @@ class Library {
   std::set<std::string> names_;
   std::deque<detail::Task> tasks_;  // a deque: `context` points into it
   std::vector<brood_task> table_;
+  std::deque<std::string> variable_names_;  // a deque: `variables_` points into it
+  std::vector<brood_variable> variables_;
   brood_library library_{};
 };
 

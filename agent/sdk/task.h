@@ -54,7 +54,8 @@ enum {
   BROOD_TOO_LARGE = 3,  /* value over 48 KiB, name over 64 bytes, too many cells */
   BROOD_BAD_NAME = 4,   /* not [A-Za-z0-9._-]{1,64} */
   BROOD_STOPPED = 5,    /* the stop token is set */
-  BROOD_FAILED = 6      /* errno says why */
+  BROOD_FAILED = 6,     /* errno says why */
+  BROOD_WRONG_KIND = 7  /* the cell is private and cannot be shared any more */
 };
 
 /* Changes a cell's value: `before` is what it holds (BROOD_NULL if it is new);
@@ -99,6 +100,16 @@ typedef struct brood_host {
   /* The job's id, and 1 if it is a thread of the parent, 0 if a process of its own. */
   const char* (*job_id)(brood_job* job);
   int (*is_thread)(brood_job* job);
+
+  /* From here on: fields that came later. */
+
+  /* Makes a cell that the parent and all its forks have in common, where none is: from then on all
+   * of them read and write the same one by the functions above, and nobody has a copy. Nothing if
+   * it is shared already. A parent has at most 256. */
+  int (*cell_share)(brood_job* job, const char* name);
+  /* Shows a variable (BROOD_BOOL: one byte, BROOD_INT or BROOD_FLOAT: eight, aligned) under a name,
+   * read like a cell from inside and outside, until the process ends. It must live as long. */
+  int (*show_variable)(brood_job* job, const char* name, uint32_t type, const void* address);
 } brood_host;
 
 /* How a task ended. */
@@ -138,6 +149,14 @@ typedef struct brood_task {
   void* context; /* handed to `run` */
 } brood_task;
 
+/* A variable of a library's own, shown as LIBRARY.NAME from its loading on; see show_variable. */
+typedef struct brood_variable {
+  const char* name; /* [A-Za-z0-9._-]{1,31} */
+  uint32_t type;
+  uint32_t reserved; /* 0 */
+  const void* address;
+} brood_variable;
+
 /* A library. */
 typedef struct brood_library {
   uint32_t abi_version; /* BROOD_TASK_ABI_VERSION */
@@ -146,7 +165,16 @@ typedef struct brood_library {
   const brood_task* tasks;
   uint32_t task_count; /* at most 1,024 */
   uint32_t task_size;  /* sizeof(brood_task) */
+
+  /* From here on: fields that came later; `size` says whether they are there. */
+
+  const brood_variable* variables;
+  uint32_t variable_count; /* at most 256 */
+  uint32_t variable_size;  /* sizeof(brood_variable) */
 } brood_library;
+
+/* The size of a brood_library that ends where the first version of this file ended. */
+#define BROOD_LIBRARY_FIRST_SIZE (offsetof(brood_library, variables))
 
 /* The one symbol a task library exports. Called once, in the parent's main
  * thread, before any job; objects that live in the parent may be made here.

@@ -11,4 +11,7 @@ void AddMemoryTasks(brood::Library& library);
 // Work, output, waiting and ends of all kinds.
 void AddWorkTasks(brood::Library& library);
 
+// Works for so long, saying how far it is; throws Stopped when asked to stop.
+void HoldFor(brood::Job& job, double seconds);
+
 }  // namespace demo

@@ -23,6 +23,7 @@ class Counter {
     return Value();
   }
   int64_t Value() const { return value_; }
+  const std::atomic<int64_t>& variable() const { return value_; }
   std::string Address() const {
     char text[32];
     std::snprintf(text, sizeof(text), "%p", static_cast<const void*>(this));
@@ -39,6 +40,13 @@ constinit std::atomic<int64_t> static_value{0};
 
 constinit brood::Objects<Counter> counters;
 constinit Counter total;
+
+// The object can be looked at from outside from its first use on.
+Counter& Shown(brood::Job& job, const std::string& object) {
+  Counter& counter = counters.Get(object);
+  job.Show("demo.counter." + object, counter.variable());
+  return counter;
+}
 
 int64_t AddStatic(int64_t n) { return static_value += n; }
 
@@ -78,6 +86,39 @@ bool WaitFor(brood::Job& job, std::string name, brood::Value wanted,
   }
 }
 
+// Adds, then holds what it then has for others to look at; what that is at the end.
+int64_t AddAndHold(brood::Job& job, std::string name, int64_t n, double seconds) {
+  const auto cell = job.cell(std::move(name));
+  cell.Add(n);
+  HoldFor(job, seconds);
+  return cell.Read();
+}
+
+// Tells whether a task was left in any other way than by the end of its whole process: the
+// kernel runs no destructor, whoever ends a thread by itself does.
+void Sentinel(brood::Job& job, std::string name, double seconds) {
+  const auto left = job.shared_cell(std::move(name));
+  struct Guard {
+    const brood::Cell<int64_t>& cell;
+    ~Guard() { cell.Add(1); }
+  } const guard{left};
+  HoldFor(job, seconds);
+}
+
+// Two of these, with the names exchanged, talk: each waits for the other's number and answers
+// with the next.
+int64_t PingPong(brood::Job& job, std::string mine, std::string theirs, int64_t rounds) {
+  const auto own = job.cell(std::move(mine));
+  const auto other = job.cell(std::move(theirs));
+  for (int64_t round = 1; round <= rounds; ++round) {
+    own.Write(round);
+    while (other.TryRead().value_or(0) < round) {
+      if (!job.sleep_for(std::chrono::milliseconds(1))) throw brood::Stopped();
+    }
+  }
+  return other.Read();
+}
+
 }  // namespace
 
 void AddMemoryTasks(brood::Library& library) {
@@ -108,6 +149,33 @@ void AddMemoryTasks(brood::Library& library) {
   library.Add("wait",
               "waits until CELL holds VALUE, at most SECONDS (10); returns whether it came to that",
               {"cell", "value", "seconds"}, WaitFor, kSharesMemory);
+  library.Add(
+      "share",
+      "makes CELL one that the parent and all its forks have in common, and writes N (0) to it; "
+      "returns N",
+      {"cell", "n"},
+      [](brood::Job& job, std::string cell, std::optional<int64_t> n) {
+        job.shared_cell(cell).Write(n.value_or(0));
+        return n.value_or(0);
+      },
+      kSharesMemory);
+  library.Add("add.hold", "adds N to CELL and holds for SECONDS; returns what CELL then holds",
+              {"cell", "n", "seconds"}, AddAndHold);
+  library.Add(
+      "sentinel",
+      "holds for SECONDS; adds 1 to the shared cell CELL if it is left other than by the end "
+      "of its process",
+      {"cell", "seconds"}, Sentinel);
+  library.Add("pingpong",
+              "writes 1 to ROUNDS into MINE, each number once THEIRS holds the one before; returns "
+              "the last of THEIRS",
+              {"mine", "theirs", "rounds"}, PingPong, kSharesMemory);
+  library.Add(
+      "counter.show", "lets the counter OBJECT be read as the cell demo.counter.OBJECT", {"object"},
+      [](brood::Job& job, std::string object) { return Shown(job, object).Value(); },
+      kSharesMemory);
+  library.Show("static", static_value);
+  library.Show("total", total.variable());
   library.Add("counter.add", "adds N to the counter OBJECT; returns its new value", {"object", "n"},
               brood::Unbound(counters, &Counter::Add), kSharesMemory);
   library.Add("counter.value", "returns the value of the counter OBJECT", {"object"},

@@ -42,7 +42,9 @@ double CheckSeconds(double seconds) {
   return seconds;
 }
 
-void Hold(brood::Job& job, double seconds) {
+}  // namespace
+
+void HoldFor(brood::Job& job, double seconds) {
   const Seconds whole(CheckSeconds(seconds));
   const auto start = Clock::now();
   for (;;) {
@@ -53,6 +55,8 @@ void Hold(brood::Job& job, double seconds) {
   }
   job.Progress(1, "held");
 }
+
+namespace {
 
 // Uses a CPU all the time, unlike Hold.
 void Spin(brood::Job& job, double seconds) {
@@ -199,7 +203,7 @@ void AddWorkTasks(brood::Library& library) {
   library.Add("hold", "works for SECONDS, saying how far it is; returns VALUE",
               {"seconds", "value"},
               [](brood::Job& job, double seconds, std::optional<brood::Value> value) {
-                Hold(job, seconds);
+                HoldFor(job, seconds);
                 return value.value_or(brood::Value());
               });
   library.Add("spin", "uses a whole CPU for SECONDS", {"seconds"}, Spin);

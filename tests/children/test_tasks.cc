@@ -270,7 +270,10 @@ brood_library g_library = {BROOD_TASK_ABI_VERSION,
                            "test",
                            g_tasks,
                            sizeof(g_tasks) / sizeof(g_tasks[0]),
-                           sizeof(brood_task)};
+                           sizeof(brood_task),
+                           nullptr,
+                           0,
+                           0};
 
 }  // namespace
 

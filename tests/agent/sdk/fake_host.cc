@@ -179,6 +179,16 @@ void FakeJob::ThrowText(brood_job* job, const char* text, size_t size) {
 const char* FakeJob::JobId(brood_job*) { return "here/7"; }
 int FakeJob::IsThread(brood_job* job) { return Of(job)->is_thread ? 1 : 0; }
 
+// All cells are the one process's own: whether they are shared makes no difference here.
+int FakeJob::CellShare(brood_job*, const char* name) {
+  return GoodName(name) ? BROOD_OK : BROOD_BAD_NAME;
+}
+
+int FakeJob::ShowVariable(brood_job*, const char* name, uint32_t, const void* address) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  return address != nullptr ? BROOD_OK : BROOD_WRONG_TYPE;
+}
+
 const brood_host* FakeJob::host() {
   static const brood_host table = {BROOD_TASK_ABI_VERSION,
                                    sizeof(brood_host),
@@ -193,7 +203,9 @@ const brood_host* FakeJob::host() {
                                    ReturnValue,
                                    ThrowText,
                                    JobId,
-                                   IsThread};
+                                   IsThread,
+                                   CellShare,
+                                   ShowVariable};
   return &table;
 }
 

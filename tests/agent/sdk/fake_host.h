@@ -87,6 +87,8 @@ class FakeJob {
   static void ThrowText(brood_job* job, const char* text, size_t size);
   static const char* JobId(brood_job* job);
   static int IsThread(brood_job* job);
+  static int CellShare(brood_job* job, const char* name);
+  static int ShowVariable(brood_job* job, const char* name, uint32_t type, const void* address);
 
   FakeParent* const parent_;
   OwnedValue last_read_;

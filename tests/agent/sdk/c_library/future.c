@@ -4,7 +4,14 @@
  */
 #include "agent/sdk/task.h"
 
-static const brood_library kLibrary = {BROOD_TASK_ABI_VERSION + 1, sizeof(brood_library), "future",
-                                       NULL, 0, sizeof(brood_task)};
+static const brood_library kLibrary = {BROOD_TASK_ABI_VERSION + 1,
+                                       sizeof(brood_library),
+                                       "future",
+                                       NULL,
+                                       0,
+                                       sizeof(brood_task),
+                                       NULL,
+                                       0,
+                                       sizeof(brood_variable)};
 
 const brood_library* brood_task_library(void) { return &kLibrary; }

@@ -65,11 +65,17 @@ static const brood_task kTasks[] = {
     {"refuse", "throws", NULL, 0, BROOD_NULL, BROOD_TASK_ISOLATED, 0, Refuse, why},
 };
 
+static const int64_t answer = 42;
+static const brood_variable kVariables[] = {{"answer", BROOD_INT, 0, &answer}};
+
 static const brood_library kLibrary = {BROOD_TASK_ABI_VERSION,
                                        sizeof(brood_library),
                                        "plain",
                                        kTasks,
                                        sizeof kTasks / sizeof kTasks[0],
-                                       sizeof(brood_task)};
+                                       sizeof(brood_task),
+                                       kVariables,
+                                       1,
+                                       sizeof(brood_variable)};
 
 const brood_library* brood_task_library(void) { return &kLibrary; }

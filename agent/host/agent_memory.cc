@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A parent's cells: as it says itself, and as they are read from outside.
+#include <utility>
+#include <vector>
+
+#include "agent/core/proto_time.h"
+#include "agent/core/spec_frame.h"
+#include "agent/host/agent.h"
+#include "agent/host/cell_readings.h"
+
+namespace brood {
+namespace {
+
+// Of one answer: what the API promises.
+constexpr uint32_t kCellsMax = 1'024;
+
+}  // namespace
+
+void Agent::ReadMemory(const v1::ReadMemoryRequest& request, MemoryDone done) {
+  loop_->Post([this, request, done = std::move(done)] {
+    const std::string& parent = request.parent();
+    ParentKey key;
+    sequencer_->Look([&](const Core& core) {
+      const auto found = core.parents().find(parent);
+      if (found == core.parents().end() || found->second.state != v1::PARENT_STATE_RUNNING) return;
+      key = found->second.key;
+    });
+    const std::shared_ptr<ParentLink> link = Link(key);
+    if (link == nullptr) {
+      return done(Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
+                        "no parent '" + parent + "' runs on host '" + options_.name + "'",
+                        "parent"});
+    }
+    internal::v1::ReadMemory read;
+    read.set_limit(kCellsMax);
+    *read.mutable_cells() = request.cells();
+    read.set_variables(request.variables());
+    link->ReadMemory(std::move(read),
+                     [this, key, request, done](const Result<internal::v1::MemoryAnswer>& answer) {
+                       if (!answer) return done(answer.error());
+                       AnswerMemory(key, request, *answer, done);
+                     });
+  });
+}
+
+void Agent::AnswerMemory(const ParentKey& key, const v1::ReadMemoryRequest& request,
+                         const internal::v1::MemoryAnswer& answer, const MemoryDone& done) {
+  if (!answer.missing_cell().empty()) {
+    return done(Error{ErrorCode::kNotFound, "NO_SUCH_CELL",
+                      "parent '" + key.name + "' has no cell '" + answer.missing_cell() +
+                          "'; the first write makes it",
+                      "cells"});
+  }
+  if (!answer.error().empty()) {
+    return done(Error{ErrorCode::kUnavailable, "GATE_HELD", answer.error(), ""});
+  }
+  v1::ReadMemoryResponse response;
+  response.set_incarnation(key.incarnation);
+  response.set_truncated(answer.truncated());
+  for (const internal::v1::Cell& cell : answer.cells()) {
+    v1::Cell* const out = response.add_cells();
+    out->set_name(cell.name());
+    out->set_address(cell.address());
+    *out->mutable_value() = ValueOfFrame(cell.value());
+    out->set_version(cell.version());
+    out->set_kind(static_cast<v1::CellKind>(cell.kind()));
+    out->set_block_bytes(cell.block_bytes());
+  }
+  CellProcess parent;
+  std::vector<CellProcess> copies;
+  sequencer_->Look([&](const Core& core) {
+    const auto found = core.parents().find(key.name);
+    if (found == core.parents().end() || found->second.key != key) return;
+    parent.pid = found->second.unit.pid();
+    parent.start_ns = DurationNanos(found->second.unit.start());
+    for (const uint64_t job_key : found->second.live[0]) {
+      const CoreJob* const job = core.Find(job_key);
+      // A command has another program's memory by now.
+      if (!request.copies() || job == nullptr || !job->started() || !job->view.spec().has_call())
+        continue;
+      copies.push_back(CellProcess{job->view.job_id(), job->view.pid(), job->start_ns});
+    }
+  });
+  response.set_pid(parent.pid);
+  AddReadings(
+      {answer.cells().begin(), answer.cells().end()}, parent, copies,
+      [&](uint64_t job_key) {
+        return sequencer_->Look([&](const Core& core) {
+          const CoreJob* const job = core.Find(job_key);
+          return job == nullptr ? std::string() : job->view.job_id();
+        });
+      },
+      &response);
+  done(std::move(response));
+}
+
+}  // namespace brood

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/parent/cell.h"
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "agent/parent/value.h"
+
+namespace brood {
+namespace {
+
+// A text's first buffer: a longer one moves it to another address.
+constexpr size_t kFirstBufferBytes = 256;
+
+// Odd while the image is being changed: who reads it from outside then reads it again.
+class Changing {
+ public:
+  explicit Changing(CellImage* image) : sequence_(image->sequence) {
+    sequence_.store(sequence_.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+  }
+  ~Changing() {
+    sequence_.store(sequence_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  Changing(const Changing&) = delete;
+  Changing& operator=(const Changing&) = delete;
+
+ private:
+  std::atomic_ref<uint64_t> sequence_;
+};
+
+}  // namespace
+
+Cell::Cell()
+    : shared_(nullptr),
+      capacity_(0),
+      mutex_(&own_mutex_),
+      holder_(&own_holder_),
+      image_(&own_image_) {
+  pthread_mutex_init(&own_mutex_, nullptr);
+}
+
+Cell::Cell(SharedCell* shared)
+    : shared_(shared),
+      capacity_(sizeof(shared->bytes)),
+      mutex_(&shared->mutex),
+      holder_(&shared->holder),
+      image_(&shared->image) {
+  pthread_mutex_init(&own_mutex_, nullptr);
+}
+
+Cell::~Cell() { pthread_mutex_destroy(&own_mutex_); }
+
+void Cell::TakeLock(int code, uint64_t job_key) {
+  if (code == EOWNERDEAD) {
+    // A process ended while it changed the cell: what stands there is the value now, and it
+    // counts as a write, so that a reader sees that something happened.
+    if (image_->sequence % 2 != 0) {
+      ++image_->version;
+      const Changing mended(image_);
+    }
+    pthread_mutex_consistent(mutex_);
+  }
+  holder_->store(job_key, std::memory_order_relaxed);
+}
+
+void Cell::Lock(uint64_t job_key) { TakeLock(pthread_mutex_lock(mutex_), job_key); }
+
+bool Cell::LockUntil(const timespec& until, uint64_t job_key) {
+  const int code = pthread_mutex_timedlock(mutex_, &until);
+  if (code != 0 && code != EOWNERDEAD) return false;
+  TakeLock(code, job_key);
+  return true;
+}
+
+void Cell::Unlock() {
+  holder_->store(0, std::memory_order_relaxed);
+  pthread_mutex_unlock(mutex_);
+}
+
+brood_value Cell::Get() const {
+  brood_value value{};
+  value.type = image_->value_kind;
+  if (value.type == 0) value.type = BROOD_NULL;
+  if (value.type == BROOD_FLOAT) {
+    value.number = std::bit_cast<double>(image_->scalar);
+  } else if (HasBytes(value.type)) {
+    value.data = reinterpret_cast<const char*>(image_->data);
+    value.size = image_->size;
+  } else {
+    value.integer = image_->scalar;
+  }
+  return value;
+}
+
+int Cell::Set(const brood_value& value, uint64_t writer) {
+  if (const int refused = CheckValue(value)) return refused;
+  const Changing changing(image_);
+  if (HasBytes(value.type)) {
+    SetBytes(value);
+  } else if (value.type == BROOD_FLOAT) {
+    image_->scalar = std::bit_cast<int64_t>(value.number);
+  } else if (value.type == BROOD_BOOL) {
+    image_->scalar = value.integer != 0;
+  } else {
+    image_->scalar = value.type == BROOD_NULL ? 0 : value.integer;
+  }
+  image_->value_kind = value.type;
+  image_->writer = writer;
+  ++image_->version;
+  return BROOD_OK;
+}
+
+// The new bytes may be part of the old ones.
+void Cell::SetBytes(const brood_value& value) {
+  if (shared_ == nullptr && (value.size > capacity_ || own_bytes_ == nullptr)) {
+    const size_t grown =
+        std::bit_ceil(value.size < kFirstBufferBytes ? kFirstBufferBytes : value.size);
+    std::unique_ptr<char[]> larger(new char[grown]);
+    if (value.size > 0) std::memcpy(larger.get(), value.data, value.size);
+    own_bytes_ = std::move(larger);
+    capacity_ = grown;
+  } else if (value.size > 0) {
+    std::memmove(shared_ != nullptr ? shared_->bytes : own_bytes_.get(), value.data, value.size);
+  }
+  image_->data =
+      reinterpret_cast<uintptr_t>(shared_ != nullptr ? shared_->bytes : own_bytes_.get());
+  image_->size = value.size;
+}
+
+uint64_t Cell::address() const {
+  return HasBytes(image_->value_kind) ? image_->data : reinterpret_cast<uintptr_t>(&image_->scalar);
+}
+
+}  // namespace brood

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+#include <memory>
+
+#include "agent/outbox/cell_image.h"
+#include "agent/outbox/slot_file.h"
+#include "agent/outbox/watch_writer.h"
+#include "agent/sdk/task.h"
+
+namespace brood {
+
+// A cell in the arena of shared_cells.h: its lock and its value are in the mapping
+// itself, so all processes that have it use the same ones.
+struct SharedCell {
+  pthread_mutex_t mutex;  // process-shared and robust
+  std::atomic<uint64_t> holder;
+  char name[kWatchNameBytes];
+  CellImage image;
+  char bytes[kValueBytesMax];
+};
+
+// A named value: in this process's own memory, or (shared) in a mapping that it has
+// in common with its forks. Its CellImage is the truth, so that it can be read from
+// outside. All but Lock and holder() by who holds the lock.
+class Cell {
+ public:
+  Cell();                             // private
+  explicit Cell(SharedCell* shared);  // both must live as long as this
+  ~Cell();
+  Cell(const Cell&) = delete;
+  Cell& operator=(const Cell&) = delete;
+
+  void Lock(uint64_t job_key);
+  // By the wall clock, for the reason that Gate::Close gives.
+  bool LockUntil(const timespec& until, uint64_t job_key);
+  void Unlock();
+  // Job key of who holds the lock; 0: nobody, or somebody who is no job.
+  uint64_t holder() const { return holder_->load(std::memory_order_relaxed); }
+
+  brood_value Get() const;
+  // Counts as one write. BROOD_TOO_LARGE or BROOD_WRONG_TYPE, and nothing is changed, for what is
+  // no value.
+  int Set(const brood_value& value, uint64_t writer);
+
+  bool shared() const { return shared_ != nullptr; }
+  const CellImage& image() const { return *image_; }
+  // Of a scalar's value for ever the same, of bytes as long as they fit.
+  uint64_t address() const;
+  WatchPlace* watch_place() { return &watch_place_; }
+
+ private:
+  void SetBytes(const brood_value& value);
+  void TakeLock(int code, uint64_t job_key);
+
+  SharedCell* const shared_;
+  pthread_mutex_t own_mutex_;
+  std::atomic<uint64_t> own_holder_{0};
+  CellImage own_image_;
+  std::unique_ptr<char[]> own_bytes_;
+  size_t capacity_;
+
+  pthread_mutex_t* const mutex_;
+  std::atomic<uint64_t>* const holder_;
+  CellImage* const image_;
+  WatchPlace watch_place_;
+};
+
+}  // namespace brood
