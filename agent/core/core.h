@@ -67,6 +67,7 @@ class Core {
   void OnStopped(Instant now, uint64_t job_key, int32_t signal, Batch* batch);  // 0: continued
   void OnProgress(Instant now, uint64_t job_key, double fraction, const std::string& text,
                   Batch* batch);
+  void OnMemory(Instant now, const MemoryFact& fact, Batch* batch);
   void OnStreams(uint64_t job_key);
   void OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset, uint64_t length,
                 Batch* batch);

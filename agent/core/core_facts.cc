@@ -134,6 +134,13 @@ void Core::OnProgress(Instant now, uint64_t job_key, double fraction, const std:
   Emit(job, batch);
 }
 
+void Core::OnMemory(Instant now, const MemoryFact& fact, Batch* batch) {
+  CoreJob* const job = Live(fact.job_key);
+  if (job == nullptr || !job->started()) return;
+  *Begin(now, job, v1::OBSERVER_JOB, fact.evidence).mutable_memory() = fact.memory;
+  Emit(job, batch);
+}
+
 void Core::OnStreams(uint64_t job_key) {
   if (CoreJob* const job = Get(job_key)) job->has_streams = true;
 }

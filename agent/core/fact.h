@@ -70,6 +70,13 @@ struct ThreadEndedFact {
   CallResult result;
 };
 
+// A watched cell was written.
+struct MemoryFact {
+  uint64_t job_key = 0;  // of the writer
+  v1::Memory memory;
+  v1::Evidence evidence = v1::EVIDENCE_REPORTED;
+};
+
 struct SignalledFact {
   uint64_t job_key = 0;
   int32_t signal = 0;

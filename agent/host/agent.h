@@ -53,6 +53,14 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void EndParent(const std::string& name, v1::ParentEnd how, ParentDone done);
   using MemoryDone = std::function<void(Result<v1::ReadMemoryResponse>)>;
   void ReadMemory(const v1::ReadMemoryRequest& request, MemoryDone done);
+  // Watches cells of a parent's present life; `ready` once no write can be missed.
+  struct WatchedParent {
+    ParentKey key;
+    MemoryWatch::Id id = 0;
+  };
+  using WatchReady = std::function<void(Result<WatchedParent>)>;
+  void WatchMemory(const std::string& parent, std::vector<std::string> cells, WatchReady ready);
+  void UnwatchMemory(const WatchedParent& watched);
   // Ends all jobs, parents and the supervisor (or with keep_jobs nothing), then
   // calls back with how many jobs had to be ended.
   void Stop(bool keep_jobs, std::function<void(uint32_t ended)> done);
@@ -82,6 +90,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnParentEndNote(const Note& note, const std::string& name);
   void FindAdopters(const std::vector<AdopterEffect>& orphans);
   void SignalByPid(const SignalJobEffect& effect);
+  Result<std::shared_ptr<ParentLink>> RunningLink(const std::string& parent) const;
   void AnswerMemory(const ParentKey& key, const v1::ReadMemoryRequest& request,
                     const internal::v1::MemoryAnswer& answer, const MemoryDone& done);
   void CheckWaits();

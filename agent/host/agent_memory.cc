@@ -17,30 +17,53 @@ constexpr uint32_t kCellsMax = 1'024;
 
 }  // namespace
 
+Result<std::shared_ptr<ParentLink>> Agent::RunningLink(const std::string& parent) const {
+  ParentKey key;
+  sequencer_->Look([&](const Core& core) {
+    const auto found = core.parents().find(parent);
+    if (found == core.parents().end() || found->second.state != v1::PARENT_STATE_RUNNING) return;
+    key = found->second.key;
+  });
+  std::shared_ptr<ParentLink> link = Link(key);
+  if (link != nullptr) return link;
+  return Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
+               "no parent '" + parent + "' runs on host '" + options_.name + "'", "parent"};
+}
+
+void Agent::WatchMemory(const std::string& parent, std::vector<std::string> cells,
+                        WatchReady ready) {
+  loop_->Post([this, parent, cells = std::move(cells), ready = std::move(ready)] {
+    const Result<std::shared_ptr<ParentLink>> link = RunningLink(parent);
+    if (!link) return ready(link.error());
+    const auto watched = std::make_shared<WatchedParent>();
+    watched->key = (*link)->key();
+    watched->id = (*link)->watch()->Add(cells, [watched, ready](const Status& failed) {
+      if (failed) return ready(*failed);
+      ready(*watched);
+    });
+  });
+}
+
+void Agent::UnwatchMemory(const WatchedParent& watched) {
+  loop_->Post([this, watched] {
+    if (const std::shared_ptr<ParentLink> link = Link(watched.key))
+      link->watch()->Remove(watched.id);
+  });
+}
+
 void Agent::ReadMemory(const v1::ReadMemoryRequest& request, MemoryDone done) {
   loop_->Post([this, request, done = std::move(done)] {
-    const std::string& parent = request.parent();
-    ParentKey key;
-    sequencer_->Look([&](const Core& core) {
-      const auto found = core.parents().find(parent);
-      if (found == core.parents().end() || found->second.state != v1::PARENT_STATE_RUNNING) return;
-      key = found->second.key;
-    });
-    const std::shared_ptr<ParentLink> link = Link(key);
-    if (link == nullptr) {
-      return done(Error{ErrorCode::kNotFound, "NO_SUCH_PARENT",
-                        "no parent '" + parent + "' runs on host '" + options_.name + "'",
-                        "parent"});
-    }
+    const Result<std::shared_ptr<ParentLink>> link = RunningLink(request.parent());
+    if (!link) return done(link.error());
     internal::v1::ReadMemory read;
     read.set_limit(kCellsMax);
     *read.mutable_cells() = request.cells();
     read.set_variables(request.variables());
-    link->ReadMemory(std::move(read),
-                     [this, key, request, done](const Result<internal::v1::MemoryAnswer>& answer) {
-                       if (!answer) return done(answer.error());
-                       AnswerMemory(key, request, *answer, done);
-                     });
+    (*link)->ReadMemory(std::move(read), [this, key = (*link)->key(), request,
+                                          done](const Result<internal::v1::MemoryAnswer>& answer) {
+      if (!answer) return done(answer.error());
+      AnswerMemory(key, request, *answer, done);
+    });
   });
 }
 

@@ -241,7 +241,10 @@ void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
         const absl::MutexLock lock(&links_mutex_);
         for (const auto& entry : links_) links.push_back(entry.second);
       }
-      for (const auto& link : links) link->ReadNotes();
+      for (const auto& link : links) {
+        link->ReadNotes();
+        link->watch()->Poll();
+      }
       OrphanFact fact;
       fact.pid = note.pid;
       fact.start_ns = note.start_ns;
@@ -271,6 +274,7 @@ void Agent::OnParentEndNote(const Note& note, const std::string& name) {
   fact.status = StatusOfNote(note);
   if (link != nullptr) {
     link->ReadNotes();  // What it noted before it ended.
+    link->watch()->Poll();
     fact.culprit_job_key = link->CulpritJobKey();
   }
   const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};

@@ -22,6 +22,11 @@ Instant TimeOfNote(const Note& note) {
   return Instant{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
 }
 
+bool IsEnd(NoteKind kind) {
+  return kind == NoteKind::kExited || kind == NoteKind::kReturned || kind == NoteKind::kThrew ||
+         kind == NoteKind::kStopHonoured;
+}
+
 v1::Task TaskOfFrame(const internal::v1::Task& frame) {
   v1::Task task;
   task.set_name(frame.name());
@@ -52,6 +57,12 @@ ParentLink::ParentLink(ParentKey key, std::string directory, std::string socket_
       sequencer_(sequencer),
       spool_(spool),
       inputs_(inputs),
+      watch_(key_, directory_, loop, sequencer,
+             [this](internal::v1::WatchCells cells) {
+               internal::v1::ToParent frame;
+               *frame.mutable_watch_cells() = std::move(cells);
+               Send(frame);
+             }),
       outbox_(directory_) {}
 
 ParentLink::~ParentLink() {
@@ -187,6 +198,7 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
                        batch);
     });
   }
+  if (frame.watching() != 0) watch_.OnWatching(frame.watching());
   if (frame.has_memory()) {
     const auto request = memory_requests_.find(frame.memory().request());
     if (request == memory_requests_.end()) return;
@@ -216,7 +228,11 @@ void ParentLink::ReadNotes() {
   // A job's streams are sent before the note of its end: whatever is noted by
   // now has its streams in the socket by now.
   Receive(&main_);
-  for (const auto& [note, text] : notes_) OnNote(note, text);
+  for (const auto& [note, text] : notes_) {
+    // What a job wrote comes before its end.
+    if (IsEnd(note.kind)) watch_.Poll();
+    OnNote(note, text);
+  }
   notes_.clear();
 }
 

@@ -15,6 +15,7 @@
 #include "agent/core/effect.h"
 #include "agent/core/fact.h"
 #include "agent/host/job_inputs.h"
+#include "agent/host/memory_watch.h"
 #include "agent/host/sequencer.h"
 #include "agent/outbox/outbox_reader.h"
 #include "agent/outbox/slot_file.h"
@@ -60,6 +61,8 @@ class ParentLink {
   // The request's number is set here.
   void ReadMemory(internal::v1::ReadMemory request, MemoryDone done);
 
+  MemoryWatch* watch() { return &watch_; }
+
   const ParentKey& key() const { return key_; }
   const std::string& directory() const { return directory_; }
   // Of a library that could not be loaded; empty if all could.
@@ -90,6 +93,7 @@ class ParentLink {
   Spool* const spool_;
   JobInputs* const inputs_;
 
+  MemoryWatch watch_;
   OutboxReader outbox_;
   std::unique_ptr<SlotReader> slots_;
   Channel main_;

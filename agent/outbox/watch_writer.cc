@@ -46,13 +46,22 @@ void WatchWriter::Select(uint64_t generation, bool all, const std::vector<std::s
   std::atomic_ref<uint64_t>(out->generation).store(generation, std::memory_order_release);
 }
 
+void WatchWriter::SelectNothing() {
+  if (Watching()) Select(header()->generation + 1, false, {});
+}
+
+bool WatchWriter::Watching() const {
+  return std::atomic_ref<uint32_t>(header()->all).load(std::memory_order_relaxed) != 0 ||
+         std::atomic_ref<uint32_t>(header()->count).load(std::memory_order_relaxed) != 0;
+}
+
 void WatchWriter::BecomeFork(uint32_t slot, uint64_t job_key) {
   if (slot >= slots_) return;
   ring_number_ = slot + 2;
   ring_offset_ = ForkRingOffset(slot);
   ring_entries_ = kForkEntries;
   // Touched only where somebody watches: the file stays sparse otherwise.
-  if (std::atomic_ref<uint64_t>(header()->generation).load(std::memory_order_relaxed) == 0) return;
+  if (!Watching()) return;
   auto* const ring = reinterpret_cast<WatchRing*>(mapped_ + ring_offset_);
   std::atomic_ref<uint64_t>(ring->head).store(0, std::memory_order_relaxed);
   std::atomic_ref<uint64_t>(ring->owner).store(job_key, std::memory_order_release);

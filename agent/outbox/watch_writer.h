@@ -50,6 +50,9 @@ class WatchWriter {
   // What is watched from here on, in this process and in all its forks.
   void Select(uint64_t generation, bool all, const std::vector<std::string>& cells);
 
+  // The same with nothing: what an agent that is gone had watched.
+  void SelectNothing();
+
   // In a forked child, before its first write: it has a ring of its own.
   void BecomeFork(uint32_t slot, uint64_t job_key);
 
@@ -62,6 +65,7 @@ class WatchWriter {
  private:
   WatchWriter(char* mapped, size_t size, uint32_t slots)
       : mapped_(mapped), size_(size), slots_(slots) {}
+  bool Watching() const;
   WatchHeader* header() const { return reinterpret_cast<WatchHeader*>(mapped_); }
 
   char* const mapped_;

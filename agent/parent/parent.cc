@@ -214,6 +214,7 @@ void Parent::OnCommands(uint64_t agent_incarnation, std::unique_ptr<FrameSocket>
 
 void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {
   launcher_->FenceBelow(agent_incarnation);
+  watch_->SelectNothing();
   streams_->AnnounceAll(connection);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/rpc/limits.h"
+#include "agent/rpc/memory_stream.h"
 #include "common/job/job_id.h"
 #include "common/rpc/grpc_status.h"
 
@@ -100,6 +101,11 @@ grpc::ServerUnaryReactor* ParentService::ReadMemory(grpc::CallbackServerContext*
     reactor->Finish(grpc::Status::OK);
   });
   return reactor;
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ParentService::WatchMemory(
+    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
+  return MemoryStream::Start(agent_, *request);
 }
 
 grpc::ServerUnaryReactor* ParentService::ListTasks(grpc::CallbackServerContext* context,

@@ -6,7 +6,16 @@
 
 namespace brood {
 
-class ParentService final : public v1::ParentService::CallbackService {
+// WatchMemory is raw, as JobService's streams are.
+using ParentServiceBase = v1::ParentService::WithCallbackMethod_StartParent<
+    v1::ParentService::WithCallbackMethod_EndParent<
+        v1::ParentService::WithCallbackMethod_ListParents<
+            v1::ParentService::WithCallbackMethod_ReadMemory<
+                v1::ParentService::WithRawCallbackMethod_WatchMemory<
+                    v1::ParentService::WithCallbackMethod_ListTasks<
+                        v1::ParentService::Service>>>>>>;
+
+class ParentService final : public ParentServiceBase {
  public:
   explicit ParentService(Agent* agent) : agent_(agent) {}
 
@@ -22,6 +31,8 @@ class ParentService final : public v1::ParentService::CallbackService {
   grpc::ServerUnaryReactor* ReadMemory(grpc::CallbackServerContext* context,
                                        const v1::ReadMemoryRequest* request,
                                        v1::ReadMemoryResponse* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchMemory(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* context,
                                       const v1::ListTasksRequest* request,
                                       v1::ListTasksResponse* response) override;

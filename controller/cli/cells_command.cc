@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "common/job/value.h"
 #include "controller/cli/commands.h"
+#include "controller/cli/event_text.h"
 #include "controller/cli/gather.h"
+#include "controller/cli/json_output.h"
+#include "controller/cli/signal_source.h"
 #include "controller/cli/table.h"
+#include "controller/cli/watch.h"
 
 namespace brood::cli {
 namespace {
@@ -15,6 +23,8 @@ struct Options {
   std::string parent;
   std::vector<std::string> names;
   bool compare = false;
+  bool watch = false;
+  bool history = false;
   bool variables = false;
   OutputFormat format = OutputFormat::kTable;
 };
@@ -82,7 +92,56 @@ void AddComparison(const std::string& host, const std::string& parent,
   }
 }
 
+// Live, or those that the journals still have.
+int PrintWrites(const Options& options, Context& context) {
+  if (options.watch + options.history + options.compare > 1) {
+    return context.Fail(
+        FieldError("--watch", "goes with neither --history nor --compare; give one of them"),
+        kExitUsage);
+  }
+  const Result<std::vector<HostAddress>> hosts = context.RunningHosts(options.set);
+  if (!hosts) return context.Fail(hosts.error(), kExitFailed);
+  const std::string parent = options.parent.empty() ? "default" : options.parent;
+  const auto print = [&](size_t host, const v1::Event& event) {
+    if (!event.has_memory() || event.unit().parent() != parent) return;
+    const auto& names = options.names;
+    if (!names.empty() &&
+        std::find(names.begin(), names.end(), event.memory().cell()) == names.end()) {
+      return;
+    }
+    if (options.format == OutputFormat::kTable) {
+      context.out << EventLine((*hosts)[host].name, event) << std::endl;
+    } else {
+      context.out << ToJsonLine(event, Fields::kAll) << std::endl;
+    }
+  };
+  WatchEnd end;
+  if (options.watch) {
+    v1::WatchMemoryRequest request;
+    request.set_parent(options.parent);
+    *request.mutable_cells() = {options.names.begin(), options.names.end()};
+    end = WatchCells(*hosts, request, print);
+  } else {
+    std::vector<HostJobs> all;
+    for (const HostAddress& host : *hosts) all.push_back({host, {}});
+    end = Watch(all, WatchOptions(), print);
+  }
+  if (end.signal != 0) return DieOf(end.signal);
+  int code = kExitOk;
+  for (size_t i = 0; i < end.hosts.size(); ++i) {
+    if (!end.hosts[i]) continue;
+    context.Complain((*hosts)[i].name, *end.hosts[i]);
+    code = kExitFailed;
+  }
+  return code;
+}
+
 int PrintCells(const Options& options, Context& context) {
+  if (options.watch || options.history) return PrintWrites(options, context);
+  if (options.format == OutputFormat::kJsonLines) {
+    return context.Fail(
+        FieldError("-o", "'jsonl' is for --watch and --history; take table or json"), kExitUsage);
+  }
   const Result<std::vector<HostAddress>> hosts = context.RunningHosts(options.set);
   if (!hosts) return context.Fail(hosts.error(), kExitFailed);
   v1::ReadMemoryRequest request;
@@ -128,7 +187,9 @@ Action Declare(CLI::App& app, Context& context) {
   app.add_flag("--compare", options->compare, "beside them, the copies in all living forks");
   app.add_flag("--variables", options->variables,
                "with no NAME, also what libraries and objects show");
-  AddFormatOption(app, options->format, "table|json");
+  app.add_flag("--watch", options->watch, "print each write as it happens, until the parent ends");
+  app.add_flag("--history", options->history, "print the writes that were watched before");
+  AddFormatOption(app, options->format, "table|json|jsonl");
   return [options, &context] { return PrintCells(*options, context); };
 }
 

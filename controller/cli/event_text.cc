@@ -6,6 +6,8 @@
 #include "common/job/event_rules.h"
 #include "common/job/text.h"
 #include "common/job/value.h"
+#include "controller/cli/job_text.h"
+#include "controller/cli/visible.h"
 
 namespace brood::cli {
 namespace {
@@ -58,6 +60,24 @@ std::string Ended(const v1::ParentEnded& ended) {
   return text;
 }
 
+std::string Stuck(const v1::StuckSuspected& stuck) {
+  std::string text = "waits for a lock that nobody can open";
+  if (stuck.has_owner_tid()) text += ", of thread " + std::to_string(stuck.owner_tid());
+  if (!stuck.owner_job_id().empty()) text += " (job " + stuck.owner_job_id() + ")";
+  return text + (stuck.has_owner_tid() ? ", which is not in this process" : ", owner not recorded");
+}
+
+std::string Written(const v1::Memory& memory) {
+  std::string text = memory.cell() + ": " +
+                     (memory.has_before() ? ValueToJson(memory.before()) : "(new)") + " -> " +
+                     ValueToJson(memory.after()) + (memory.cut() ? " (cut)" : "");
+  if (memory.writes() > 1) text += ", " + std::to_string(memory.writes()) + " writes";
+  text += ", now written " + std::to_string(memory.version()) + " times, seen in: ";
+  std::string seen;
+  for (const std::string& who : memory.visible_to()) seen += (seen.empty() ? "" : ", ") + who;
+  return text + (seen.empty() ? "nobody that was read" : seen);
+}
+
 std::string Stream(v1::Stream stream) { return stream == v1::STREAM_STDERR ? "stderr" : "stdout"; }
 
 }  // namespace
@@ -83,8 +103,13 @@ std::string EventDetails(const v1::Event& event) {
       return std::to_string(static_cast<int>(event.progress().fraction() * 100)) + " % " +
              event.progress().text();
     case v1::Event::kMemory:
-      return event.memory().cell() + ": " + ValueToJson(event.memory().before()) + " -> " +
-             ValueToJson(event.memory().after());
+      return Written(event.memory());
+    case v1::Event::kMemoryPages:
+      return std::to_string(event.memory_pages().private_dirty() >> 10) + " KiB its own, " +
+             std::to_string(event.memory_pages().shared_dirty() >> 10) +
+             " KiB shared with its parent";
+    case v1::Event::kStuckSuspected:
+      return Stuck(event.stuck_suspected());
     case v1::Event::kReparented:
       return "ppid " + std::to_string(event.reparented().old_ppid()) + " -> " +
              std::to_string(event.reparented().new_ppid()) +
@@ -128,6 +153,15 @@ std::string EventDetails(const v1::Event& event) {
     default:
       return "";
   }
+}
+
+std::string EventLine(const std::string& host, const v1::Event& event) {
+  const std::string time = TimeText(event.wall());
+  const std::string whose = host + "/" + (event.job_id().empty() ? "-" : event.job_id());
+  std::string line = time.size() > 11 ? time.substr(11) : "-";
+  line += "  " + whose + "  " + std::to_string(event.seq()) + "  " + EventName(event);
+  const std::string details = EventDetails(event);
+  return line + (details.empty() ? "" : "  " + Visible(details));
 }
 
 }  // namespace brood::cli

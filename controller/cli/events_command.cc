@@ -25,16 +25,6 @@ struct Options {
   OutputFormat format = OutputFormat::kText;
 };
 
-// "12:34:56.789  host1/abc  3  STARTED  pid 4711, …"
-std::string Line(const HostAddress& host, const v1::Event& event) {
-  const std::string time = TimeText(event.wall());
-  const std::string whose = host.name + "/" + (event.job_id().empty() ? "-" : event.job_id());
-  std::string line = time.size() > 11 ? time.substr(11) : "-";
-  line += "  " + whose + "  " + std::to_string(event.seq()) + "  " + EventName(event);
-  const std::string details = EventDetails(event);
-  return line + (details.empty() ? "" : "  " + Visible(details));
-}
-
 Result<std::vector<HostJobs>> Watched(const Options& options, const Context& context) {
   if (!options.words.empty()) {
     auto jobs = FindJobs(context, options.hosts, options.words);
@@ -57,7 +47,7 @@ int Run(const Options& options, Context& context) {
   }
   const WatchEnd end = Watch(*watched, options.watch, [&](size_t host, const v1::Event& event) {
     if (options.format == OutputFormat::kText) {
-      context.out << Line((*watched)[host].host, event) << "\n";
+      context.out << EventLine((*watched)[host].host.name, event) << "\n";
     } else {
       context.out << ToJsonLine(event, Fields::kAll) << "\n";
     }

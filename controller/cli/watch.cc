@@ -4,12 +4,15 @@
 #include <absl/synchronization/mutex.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <thread>
 
 #include "common/base/event_loop.h"
 #include "controller/cli/signal_source.h"
 #include "controller/client/each_host.h"
 #include "controller/client/event_stream.h"
+#include "controller/client/memory_stream.h"
 
 namespace brood::cli {
 namespace {
@@ -18,25 +21,26 @@ namespace {
 class OpenStreams {
  public:
   // False if it is too late.
-  bool Add(EventStream* stream) {
+  template <typename Stream>
+  bool Add(Stream* stream) {
     absl::MutexLock lock(&mutex_);
     if (broken_off_) return false;
-    streams_.push_back(stream);
+    streams_[stream] = [stream] { stream->BreakOff(); };
     return true;
   }
-  void Remove(EventStream* stream) {
+  void Remove(void* stream) {
     absl::MutexLock lock(&mutex_);
-    std::erase(streams_, stream);
+    streams_.erase(stream);
   }
   void BreakOff() {
     absl::MutexLock lock(&mutex_);
     broken_off_ = true;
-    for (EventStream* stream : streams_) stream->BreakOff();
+    for (const auto& entry : streams_) entry.second();
   }
 
  private:
   absl::Mutex mutex_;
-  std::vector<EventStream*> streams_ ABSL_GUARDED_BY(mutex_);
+  std::map<void*, std::function<void()>> streams_ ABSL_GUARDED_BY(mutex_);
   bool broken_off_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -53,6 +57,31 @@ v1::WatchEventsRequest Request(const std::vector<std::string>& ids, size_t first
   request.set_follow(options.follow);
   request.set_include_output(options.include_output);
   return request;
+}
+
+using Reading = std::function<Status(size_t host, Connection& connection)>;
+
+// Reads from all hosts until they are done or a signal breaks it off. The reading is done
+// by others, so that this thread can wait for signals.
+void ReadAll(const std::vector<HostAddress>& hosts, const Reading& read, OpenStreams* streams,
+             WatchEnd* end) {
+  auto signals = SignalSource::Create(SignalSource::Pipe::kDie);
+  auto loop = EventLoop::Create();
+  if (!signals || !loop) {
+    end->hosts = EachHost(hosts, read);
+    return;
+  }
+  (*signals)->Attach(**loop, [&](int signal) {
+    end->signal = signal;
+    streams->BreakOff();
+  });
+  std::thread reader([&] {
+    end->hosts = EachHost(hosts, read);
+    (*loop)->Stop();
+  });
+  (*loop)->Run();
+  reader.join();
+  (*signals)->Detach();
 }
 
 }  // namespace
@@ -79,25 +108,28 @@ WatchEnd Watch(const std::vector<HostJobs>& jobs, const WatchOptions& options,
     } while (first < jobs[host].ids.size());
     return Ok();
   };
+  ReadAll(HostsOf(jobs), read, &streams, &end);
+  return end;
+}
 
-  // The reading is done by others, so that this thread can wait for signals.
-  auto signals = SignalSource::Create(SignalSource::Pipe::kDie);
-  auto loop = EventLoop::Create();
-  if (!signals || !loop) {
-    end.hosts = EachHost(HostsOf(jobs), read);
-    return end;
-  }
-  (*signals)->Attach(**loop, [&](int signal) {
-    end.signal = signal;
-    streams.BreakOff();
-  });
-  std::thread reader([&] {
-    end.hosts = EachHost(HostsOf(jobs), read);
-    (*loop)->Stop();
-  });
-  (*loop)->Run();
-  reader.join();
-  (*signals)->Detach();
+WatchEnd WatchCells(const std::vector<HostAddress>& hosts, const v1::WatchMemoryRequest& request,
+                    const std::function<void(size_t host, const v1::Event& event)>& event) {
+  WatchEnd end;
+  end.resume_tokens.resize(hosts.size());
+  OpenStreams streams;
+  absl::Mutex one_at_a_time;
+  const auto read = [&](size_t host, Connection& connection) -> Status {
+    MemoryStream stream(connection, request);
+    if (!streams.Add(&stream)) return Ok();
+    for (v1::WatchMemoryResponse batch; stream.NextBatch(&batch);) {
+      absl::MutexLock lock(&one_at_a_time);
+      for (const v1::Event& one : batch.events()) event(host, one);
+      end.resume_tokens[host] = batch.resume_token();
+    }
+    streams.Remove(&stream);
+    return stream.Finish();
+  };
+  ReadAll(hosts, read, &streams, &end);
   return end;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "brood/v1/event.pb.h"
+#include "brood/v1/parent_service.pb.h"
 #include "controller/cli/by_host.h"
 #include "controller/cli/context.h"
 
@@ -29,5 +30,9 @@ struct WatchEnd {
 };
 WatchEnd Watch(const std::vector<HostJobs>& jobs, const WatchOptions& options,
                const std::function<void(size_t host, const v1::Event& event)>& event);
+
+// The same for the writes of cells, from now on and until the parents end.
+WatchEnd WatchCells(const std::vector<HostAddress>& hosts, const v1::WatchMemoryRequest& request,
+                    const std::function<void(size_t host, const v1::Event& event)>& event);
 
 }  // namespace brood::cli

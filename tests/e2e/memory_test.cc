@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/uio.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -146,6 +147,132 @@ TEST_F(MemoryTest, AnUnknownCellIsNamed) {
   const grpc::Status status = agent_.parents().ReadMemory(&context, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_THAT(status.error_message(), HasSubstr("'nowhere'"));
+}
+
+// A watch of some cells of the default parent: what it told until it was broken off.
+class Watch {
+ public:
+  Watch(AgentProcess* agent, const std::vector<std::string>& cells) {
+    v1::WatchMemoryRequest request;
+    for (const std::string& cell : cells) request.add_cells(cell);
+    stream_ = agent->parents().WatchMemory(&context_, request);
+    v1::WatchMemoryResponse greeting;
+    EXPECT_TRUE(stream_->Read(&greeting));
+    EXPECT_EQ(greeting.events_size(), 0);
+    EXPECT_NE(greeting.resume_token(), "");
+  }
+  ~Watch() {
+    context_.TryCancel();
+    stream_->Finish();
+  }
+
+  v1::Event Next() {
+    while (next_ == page_.events_size()) {
+      next_ = 0;
+      if (!stream_->Read(&page_)) return v1::Event();
+    }
+    return page_.events(next_++);
+  }
+  bool Over() {
+    v1::WatchMemoryResponse rest;
+    return !stream_->Read(&rest);
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::WatchMemoryResponse>> stream_;
+  v1::WatchMemoryResponse page_;
+  int next_ = 0;
+};
+
+TEST_F(MemoryTest, AWatchedWriteSaysWhoWroteAndWhoWasSeenToHaveIt) {
+  Hold("thread", v1::MODE_THREAD, "demo.hold", {"60"});
+  Watch watch(&agent_, {"x", "s"});
+  agent_.Run({CallJob("t", v1::MODE_THREAD, "demo.add", {"x", "5"}),
+              CallJob("not-watched", v1::MODE_THREAD, "demo.add", {"y", "5"})});
+  const v1::Event made = watch.Next();
+  EXPECT_EQ(made.job_id(), "t");
+  EXPECT_FALSE(made.memory().has_before());
+  EXPECT_EQ(ValueToJson(made.memory().after()), "5");
+  EXPECT_EQ(made.evidence(), v1::EVIDENCE_SEEN);
+  EXPECT_THAT(made.memory().visible_to(), ::testing::IsSupersetOf({"parent default", "thread"}));
+
+  Hold("f", v1::MODE_FORK, "demo.add.hold", {"x", "100", "60"});
+  const v1::Event forked = watch.Next();
+  EXPECT_EQ(forked.memory().writer(), "f");
+  EXPECT_EQ(forked.memory().pid(), agent_.GetJob("f").pid());
+  EXPECT_EQ(forked.memory().address(), made.memory().address());
+  EXPECT_EQ(ValueToJson(forked.memory().before()), "5");
+  EXPECT_EQ(ValueToJson(forked.memory().after()), "105");
+  EXPECT_THAT(forked.memory().visible_to(), ::testing::ElementsAre("f"));
+  ASSERT_GE(forked.memory().readings_size(), 2);
+  EXPECT_EQ(forked.memory().readings(0).job_id(), "");
+  EXPECT_EQ(ValueToJson(forked.memory().readings(0).value()), "5");
+  EXPECT_FALSE(forked.memory().readings(0).same_write());
+
+  agent_.Run({CallJob("share", v1::MODE_FORK, "demo.share", {"s", "1"})});
+  const v1::Event shared = watch.Next();
+  EXPECT_TRUE(shared.memory().shared());
+  EXPECT_THAT(shared.memory().visible_to(), ::testing::IsSupersetOf({"parent default", "f"}));
+}
+
+TEST_F(MemoryTest, FastWritesAreFewEventsAndEveryOneIsCounted) {
+  Watch watch(&agent_, {"x"});
+  agent_.Run({CallJob("t", v1::MODE_THREAD, "demo.add.safe", {"x", "100000"}),
+              CallJob("f", v1::MODE_FORK, "demo.add.safe", {"x", "100000"})});
+  for (const char* const job : {"t", "f"}) {
+    uint64_t writes = 0;
+    int events = 0;
+    for (const v1::Event& event : agent_.Events(job)) {
+      if (!event.has_memory()) continue;
+      writes += event.memory().writes();
+      ++events;
+    }
+    EXPECT_EQ(writes, 100000u) << job;
+    EXPECT_LT(events, 1000) << job;
+  }
+}
+
+TEST_F(MemoryTest, WhatNobodyWatchesMakesNoEvents) {
+  {
+    const Watch watch(&agent_, {});
+    agent_.Run({CallJob("watched", v1::MODE_THREAD, "demo.add", {"x", "1"})});
+  }
+  EXPECT_TRUE(FindEvent(agent_.Events("watched"), v1::Event::kMemory).has_memory());
+  // The watch ends a moment after its reader: then the cells are counted only.
+  for (int i = 0;; ++i) {
+    const std::string id = "after-" + std::to_string(i);
+    agent_.Run({CallJob(id, v1::MODE_THREAD, "demo.add", {"x", "1"})});
+    if (!FindEvent(agent_.Events(id), v1::Event::kMemory).has_memory()) break;
+    ASSERT_LT(i, 1000);
+  }
+}
+
+TEST_F(MemoryTest, AWatchEndsWithItsParentAndSaysWhatItCannotWatch) {
+  Watch watch(&agent_, {});
+  v1::EndParentRequest end;
+  end.set_name("default");
+  v1::EndParentResponse ended;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent_.parents().EndParent(&context, end, &ended).ok());
+  EXPECT_TRUE(watch.Over());
+
+  v1::WatchMemoryRequest bad;
+  bad.add_cells("no/name");
+  grpc::ClientContext bad_context;
+  v1::WatchMemoryResponse none;
+  const auto refused = agent_.parents().WatchMemory(&bad_context, bad);
+  EXPECT_FALSE(refused->Read(&none));
+  const grpc::Status status = refused->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("cells[0]"));
+
+  v1::WatchMemoryRequest unknown;
+  unknown.set_parent("nobody");
+  grpc::ClientContext unknown_context;
+  const auto missing = agent_.parents().WatchMemory(&unknown_context, unknown);
+  EXPECT_FALSE(missing->Read(&none));
+  EXPECT_EQ(missing->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
 }  // namespace
