@@ -33,6 +33,10 @@ WatchStream* WatchStream::Start(Agent* agent, const grpc::ByteBuffer& buffer) {
   }
   if (failed) {
     stream->End(ToGrpcStatus(*failed));
+  } else if (stream->only_new_) {
+    v1::WatchEventsResponse greeting;
+    greeting.set_resume_token(stream->TokenOf(stream->cursor()));
+    stream->Greet(greeting.SerializeAsString());
   } else {
     stream->Pump();
   }
@@ -75,6 +79,10 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
           uncleaned_.erase(key);
       }
     });
+  } else if (request.only_new()) {
+    if (!request.follow()) return FieldError("only_new", "needs follow: nothing would come");
+    only_new_ = true;
+    set_cursor(agent()->journal()->head());
   } else if (by_job_) {
     set_cursor(first - 1);
   }

@@ -24,6 +24,7 @@ class WatchStream final : public JournalStream {
   void Release() override;
 
   bool by_job_ = false;
+  bool only_new_ = false;
   std::string run_id_;
   std::vector<uint64_t> watched_;
   std::unordered_set<uint64_t> jobs_;

@@ -6,7 +6,7 @@
 #include "controller/cli/answers.h"
 #include "controller/cli/by_host.h"
 #include "controller/cli/commands.h"
-#include "controller/cli/duration.h"
+#include "common/job/duration.h"
 #include "controller/cli/job_reference.h"
 
 namespace brood::cli {

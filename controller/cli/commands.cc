@@ -22,6 +22,8 @@ std::vector<Command> AllCommands() {
       TreeCommand(),
       AgentCommand(),
       LabCommand(),
+      // The lesson.
+      ExperimentCommand(),
       // The rest.
       DemoCommand(),
       DoctorCommand(),

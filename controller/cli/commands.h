@@ -23,6 +23,7 @@ Command CellsCommand();
 Command TreeCommand();
 Command AgentCommand();
 Command LabCommand();
+Command ExperimentCommand();
 Command DemoCommand();
 Command DoctorCommand();
 Command VersionCommand();

@@ -7,7 +7,7 @@
 #include "common/job/exit_code.h"
 #include "common/job/text.h"
 #include "common/job/value.h"
-#include "controller/cli/duration.h"
+#include "common/job/duration.h"
 #include "controller/cli/json_output.h"
 
 namespace brood::cli {

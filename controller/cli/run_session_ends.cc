@@ -9,7 +9,7 @@
 #include "common/job/exit_code.h"
 #include "common/job/limits.h"
 #include "common/job/text.h"
-#include "controller/cli/duration.h"
+#include "common/job/duration.h"
 #include "controller/cli/run_session.h"
 
 namespace brood::cli {

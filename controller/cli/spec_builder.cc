@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/job/text.h"
-#include "controller/cli/duration.h"
+#include "common/job/duration.h"
 #include "controller/cli/run_id.h"
 
 namespace brood::cli {

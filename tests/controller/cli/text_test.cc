@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "common/job/job_id.h"
-#include "controller/cli/duration.h"
+#include "common/job/duration.h"
 #include "controller/cli/line_output.h"
 #include "controller/cli/run_id.h"
 #include "controller/cli/table.h"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/cli/duration.h"
+#include "common/job/duration.h"
 
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <map>
 
-namespace brood::cli {
+namespace brood {
 namespace {
 
 constexpr double kTenYearsNanos = 10.0 * 365 * 86'400 * 1e9;
@@ -58,4 +58,4 @@ std::string DurationText(int64_t nanoseconds) {
   return text;
 }
 
-}  // namespace brood::cli
+}  // namespace brood
