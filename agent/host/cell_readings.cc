@@ -2,9 +2,9 @@
 #include "agent/host/cell_readings.h"
 
 #include "agent/core/spec_frame.h"
-#include "agent/host/default_environment.h"
 #include "agent/outbox/value_bytes.h"
 #include "agent/process/memory_reader.h"
+#include "agent/process/process_table.h"
 
 namespace brood {
 namespace {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,8 +13,5 @@ std::vector<std::string> DefaultEnvironment();
 
 // Where a job starts: the home directory, "/" if there is none.
 std::string DefaultWorkingDirectory();
-
-// Whether the process with this pid was created around that time (CLOCK_BOOTTIME).
-bool IsSameProcess(int pid, int64_t start_ns);
 
 }  // namespace brood

@@ -7,9 +7,9 @@
 
 #include "agent/core/proto_time.h"
 #include "agent/core/spec_frame.h"
-#include "agent/host/default_environment.h"
 #include "agent/outbox/value_bytes.h"
 #include "agent/process/memory_reader.h"
+#include "agent/process/process_table.h"
 #include "common/base/clock.h"
 
 namespace brood {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "common/base/unique_fd.h"
@@ -17,6 +18,9 @@ namespace brood {
 namespace {
 
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
+// The clock of /proc ticks in hundredths of a second, and a process is noted some time after its
+// start.
+constexpr int64_t kStartToleranceNanos = 100'000'000;
 // The longest stat line: 52 numbers and a name.
 constexpr size_t kStatBytesMax = 2048;
 // Taken at a time of an environment, which may be megabytes long.
@@ -87,6 +91,11 @@ std::optional<ProcessEntry> ReadProcess(pid_t pid) {
   const ssize_t size = ReadSome(fd.get(), bytes, sizeof(bytes));
   if (size <= 0) return std::nullopt;
   return ParseProcessStat(std::string_view(bytes, static_cast<size_t>(size)));
+}
+
+bool IsSameProcess(pid_t pid, int64_t start_ns) {
+  const std::optional<ProcessEntry> process = ReadProcess(pid);
+  return process && std::llabs(process->start_ns() - start_ns) <= kStartToleranceNanos;
 }
 
 std::vector<ProcessEntry> ReadProcessTable() {

@@ -39,6 +39,9 @@ std::optional<ProcessEntry> ParseProcessStat(std::string_view text);
 // That process, or nothing if there is none.
 std::optional<ProcessEntry> ReadProcess(pid_t pid);
 
+// Whether there is a process with this pid, and it was created around that time (CLOCK_BOOTTIME).
+bool IsSameProcess(pid_t pid, int64_t start_ns);
+
 // All processes of this pid namespace, by pid. Not a snapshot: those that come
 // and go meanwhile may be missed.
 std::vector<ProcessEntry> ReadProcessTable();

@@ -79,6 +79,30 @@ TEST(StatLineTest, SaysThatAZombieIsNotAlive) {
   EXPECT_FALSE(ReadProcess(child).has_value());
 }
 
+TEST(StatLineTest, ANumberAndAStartAreOneProcess) {
+  const int64_t start_ns = ReadProcess(::getpid())->start_ns();
+  EXPECT_TRUE(IsSameProcess(::getpid(), start_ns));
+  EXPECT_FALSE(IsSameProcess(::getpid(), start_ns + 1'000'000'000));
+}
+
+// Its file in /proc can go between being opened and being read: an error, and no reason to end.
+TEST(StatLineTest, AProcessThatEndsWhileItIsLookedAtIsGone) {
+  struct sigaction reaped_at_once {};
+  struct sigaction before {};
+  reaped_at_once.sa_handler = SIG_IGN;
+  ASSERT_EQ(::sigaction(SIGCHLD, &reaped_at_once, &before), 0);
+  for (int i = 0; i < 200; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) ::_exit(0);
+    const auto process = ReadProcess(child);
+    if (!process) continue;
+    while (IsSameProcess(child, process->start_ns())) {
+    }
+  }
+  ASSERT_EQ(::sigaction(SIGCHLD, &before, nullptr), 0);
+}
+
 TEST(StatLineTest, HoldsThisProcessOnceAndIsSorted) {
   const auto table = ReadProcessTable();
   EXPECT_EQ(std::count_if(table.begin(), table.end(),
