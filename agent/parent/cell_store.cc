@@ -94,6 +94,12 @@ int CellStore::Show(const CellUser& user, const char* name, uint32_t type, const
   return variables_.Show(name, type, address);
 }
 
+int CellStore::ShowMutex(const CellUser& user, const char* name, const pthread_mutex_t* mutex) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  const Gate::Pass pass(gate_, user.mark);
+  return mutexes_.Add(name, mutex);
+}
+
 int CellStore::Change(const CellUser& user, std::string_view name, Cell* cell,
                       const brood_value& value) {
   if (watch_ == nullptr || !watch_->Watches(name, cell->watch_place())) {

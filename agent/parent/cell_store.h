@@ -13,6 +13,7 @@
 #include "agent/outbox/watch_writer.h"
 #include "agent/parent/cell.h"
 #include "agent/parent/gate.h"
+#include "agent/parent/known_mutexes.h"
 #include "agent/parent/shared_cells.h"
 #include "agent/parent/shown_variables.h"
 #include "agent/sdk/task.h"
@@ -51,6 +52,9 @@ class CellStore {
   int Share(const CellUser& user, const char* name);
   // A variable that can be read like a cell of that name.
   int Show(const CellUser& user, const char* name, uint32_t type, const void* address);
+  // A mutex that is not brood's, to be told of by known_mutexes().
+  int ShowMutex(const CellUser& user, const char* name, const pthread_mutex_t* mutex);
+  const KnownMutexes& known_mutexes() const { return mutexes_; }
 
   // For the agent: the named cells and variables, or all, at most `limit` (0: no limit) and
   // kMemoryAnswerBytesMax. Not through the gate: for the thread that forks.
@@ -73,6 +77,7 @@ class CellStore {
   SharedCells* const shared_;
   WatchWriter* const watch_;
   ShownVariables variables_;
+  KnownMutexes mutexes_;
   std::mutex mutex_;
   Cells cells_;              // guarded by mutex_; the cells by their own
   size_t taken_shared_ = 0;  // guarded by mutex_: shared cells that are in cells_

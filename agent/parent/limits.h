@@ -58,8 +58,12 @@ inline constexpr int64_t kRetryNanos = 100'000'000;
 // Tasks of one library, and the libraries of a parent beside the shipped one.
 inline constexpr uint32_t kTasksPerLibraryMax = 1024;
 inline constexpr size_t kLibrariesMax = 16;
-// Variables that one library shows at its loading: what task.h promises.
+// Variables, and mutexes, that one library shows at its loading: what task.h promises.
 inline constexpr uint32_t kVariablesPerLibraryMax = 256;
+inline constexpr uint32_t kMutexesPerLibraryMax = 256;
+
+// Mutexes known at once: all are looked at before each fork.
+inline constexpr size_t kKnownMutexesMax = 4096;
 
 // Connections that have not said hello: an agent opens two.
 inline constexpr size_t kUngreetedConnectionsMax = 16;

@@ -116,6 +116,9 @@ Status Parent::Open(const ParentOptions& options) {
   for (const auto& [name, variable] : libraries_.variables()) {
     cells_.Show(CellUser(), name.c_str(), variable->type, variable->address);
   }
+  for (const auto& [name, mutex] : libraries_.mutexes()) {
+    cells_.ShowMutex(CellUser(), name.c_str(), mutex->mutex);
+  }
   CrashHooks::Install(slots_->last_words());
 
   link_ = std::make_unique<AgentLink>(

@@ -65,6 +65,11 @@ int ShowVariable(brood_job* job, const char* name, uint32_t type, const void* ad
   return call->cells()->Show(call->cell_user(), name, type, address);
 }
 
+int ShowMutex(brood_job* job, const char* name, const pthread_mutex_t* mutex) {
+  RunningCall* const call = job->call;
+  return call->cells()->ShowMutex(call->cell_user(), name, mutex);
+}
+
 }  // namespace
 
 const brood_host* TaskHost() {
@@ -85,6 +90,7 @@ const brood_host* TaskHost() {
       IsThread,
       CellShare,
       ShowVariable,
+      ShowMutex,
   };
   return &kHost;
 }

@@ -174,8 +174,11 @@ Status TaskLibraries::Take(const std::string& path, const brood_library& library
     }
     Describe(name, task, described->add_tasks());
   }
-  if (library.size == sizeof(brood_library)) {
+  if (library.size >= BROOD_LIBRARY_SECOND_SIZE) {
     if (Status refused = TakeVariables(path, library)) return refused;
+  }
+  if (library.size >= sizeof(brood_library)) {
+    if (Status refused = TakeMutexes(path, library)) return refused;
   }
   tasks_.merge(taken);
   names_.emplace_back(library.name);
@@ -203,6 +206,27 @@ Status TaskLibraries::TakeVariables(const std::string& path, const brood_library
                                "FLOAT; correct its brood_variable");
     }
     variables_.emplace_back(std::string(library.name) + "." + variable.name, &variable);
+  }
+  return Ok();
+}
+
+Status TaskLibraries::TakeMutexes(const std::string& path, const brood_library& library) {
+  if (library.mutex_count == 0) return Ok();
+  if (library.mutex_size != sizeof(brood_mutex)) {
+    return Refused(path, Numbers("a brood_mutex of size", library.mutex_size, sizeof(brood_mutex)));
+  }
+  if (library.mutex_count > kMutexesPerLibraryMax || library.mutexes == nullptr) {
+    return Refused(path, "shows " + std::to_string(library.mutex_count) + " mutexes; at most " +
+                             std::to_string(kMutexesPerLibraryMax) +
+                             " can be taken, in a list that is there");
+  }
+  for (uint32_t i = 0; i < library.mutex_count; ++i) {
+    const brood_mutex& mutex = library.mutexes[i];
+    if (mutex.name == nullptr || mutex.mutex == nullptr) {
+      return Refused(path, "shows a mutex, number " + std::to_string(i + 1) +
+                               ", without a name or an address; correct its brood_mutex");
+    }
+    mutexes_.emplace_back(std::string(library.name) + "." + mutex.name, &mutex);
   }
   return Ok();
 }

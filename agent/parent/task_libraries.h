@@ -27,6 +27,10 @@ class TaskLibraries {
     return variables_;
   }
 
+  const std::vector<std::pair<std::string, const brood_mutex*>>& mutexes() const {
+    return mutexes_;
+  }
+
   // For the agent: each library with its tasks, or its error.
   const internal::v1::Tasks& description() const { return description_; }
 
@@ -35,10 +39,12 @@ class TaskLibraries {
   Status Take(const std::string& path, const brood_library& library,
               internal::v1::Library* described);
   Status TakeVariables(const std::string& path, const brood_library& library);
+  Status TakeMutexes(const std::string& path, const brood_library& library);
 
   std::unordered_map<std::string, const brood_task*> tasks_;
   std::vector<std::string> names_;  // of the libraries
   std::vector<std::pair<std::string, const brood_variable*>> variables_;
+  std::vector<std::pair<std::string, const brood_mutex*>> mutexes_;
   internal::v1::Tasks description_;
 };
 

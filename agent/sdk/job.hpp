@@ -247,6 +247,14 @@ class Job {
     if (code != BROOD_OK) detail::ThrowHostError(code, "variable '" + name + "'");
   }
 
+  // Makes a mutex known under a name: brood says who holds it when the parent is forked. It must
+  // live as long as the process.
+  void ShowMutex(const std::string& name, const pthread_mutex_t& mutex) const {
+    if (!detail::HasField(host_, &brood_host::show_mutex)) return;  // An older brood.
+    const int code = host_->show_mutex(job_, name.c_str(), &mutex);
+    if (code != BROOD_OK) detail::ThrowHostError(code, "mutex '" + name + "'");
+  }
+
   // How far it is: 0 to 1, and a few words. Cheap enough for every step.
   void Progress(double fraction, std::string_view text = {}) const {
     host_->progress(job_, fraction, text.data(), text.size());

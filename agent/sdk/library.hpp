@@ -10,6 +10,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <tuple>
@@ -236,10 +237,23 @@ class Library {
   template <typename T>
   Library& Show(std::string name, const T& variable) {
     brood_variable& entry = variables_.emplace_back();
-    entry.name = variable_names_.emplace_back(std::move(name)).c_str();
+    entry.name = shown_names_.emplace_back(std::move(name)).c_str();
     entry.type = detail::VariableType<T>();
     entry.address = &variable;
     return *this;
+  }
+
+  // Makes a mutex of the library's own known as LIBRARY.NAME: brood says who holds it when the
+  // parent is forked, since nobody will ever unlock the copy in the child. It must live as long
+  // as the library.
+  Library& ShowMutex(std::string name, const pthread_mutex_t& mutex) {
+    brood_mutex& entry = mutexes_.emplace_back();
+    entry.name = shown_names_.emplace_back(std::move(name)).c_str();
+    entry.mutex = &mutex;
+    return *this;
+  }
+  Library& ShowMutex(std::string name, std::mutex& mutex) {
+    return ShowMutex(std::move(name), *mutex.native_handle());
   }
 
   // The tables for brood; once, when all tasks are there.
@@ -264,6 +278,9 @@ class Library {
     library_.variables = variables_.data();
     library_.variable_count = static_cast<uint32_t>(variables_.size());
     library_.variable_size = sizeof(brood_variable);
+    library_.mutexes = mutexes_.data();
+    library_.mutex_count = static_cast<uint32_t>(mutexes_.size());
+    library_.mutex_size = sizeof(brood_mutex);
     return &library_;
   }
 
@@ -272,8 +289,9 @@ class Library {
   std::set<std::string> names_;
   std::deque<detail::Task> tasks_;  // a deque: `context` points into it
   std::vector<brood_task> table_;
-  std::deque<std::string> variable_names_;  // a deque: `variables_` points into it
+  std::deque<std::string> shown_names_;  // a deque: the tables below point into it
   std::vector<brood_variable> variables_;
+  std::vector<brood_mutex> mutexes_;
   brood_library library_{};
 };
 

@@ -12,6 +12,7 @@
 #ifndef BROOD_TASK_H
 #define BROOD_TASK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -110,6 +111,9 @@ typedef struct brood_host {
   /* Shows a variable (BROOD_BOOL: one byte, BROOD_INT or BROOD_FLOAT: eight, aligned) under a name,
    * read like a cell from inside and outside, until the process ends. It must live as long. */
   int (*show_variable)(brood_job* job, const char* name, uint32_t type, const void* address);
+  /* Makes a mutex known under a name, so that brood can say who holds it when the parent is forked:
+   * the copy in the child would be held for ever. It must live as long as the process. */
+  int (*show_mutex)(brood_job* job, const char* name, const pthread_mutex_t* mutex);
 } brood_host;
 
 /* How a task ended. */
@@ -157,6 +161,12 @@ typedef struct brood_variable {
   const void* address;
 } brood_variable;
 
+/* A mutex of a library's own, known as LIBRARY.NAME from its loading on; see show_mutex. */
+typedef struct brood_mutex {
+  const char* name; /* [A-Za-z0-9._-]{1,31} */
+  const pthread_mutex_t* mutex;
+} brood_mutex;
+
 /* A library. */
 typedef struct brood_library {
   uint32_t abi_version; /* BROOD_TASK_ABI_VERSION */
@@ -171,10 +181,16 @@ typedef struct brood_library {
   const brood_variable* variables;
   uint32_t variable_count; /* at most 256 */
   uint32_t variable_size;  /* sizeof(brood_variable) */
+
+  const brood_mutex* mutexes;
+  uint32_t mutex_count; /* at most 256 */
+  uint32_t mutex_size;  /* sizeof(brood_mutex) */
 } brood_library;
 
 /* The size of a brood_library that ends where the first version of this file ended. */
 #define BROOD_LIBRARY_FIRST_SIZE (offsetof(brood_library, variables))
+/* And one that has variables, but no mutexes. */
+#define BROOD_LIBRARY_SECOND_SIZE (offsetof(brood_library, mutexes))
 
 /* The one symbol a task library exports. Called once, in the parent's main
  * thread, before any job; objects that live in the parent may be made here.

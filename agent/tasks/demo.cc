@@ -5,5 +5,6 @@
 
 BROOD_TASK_LIBRARY("demo", library) {
   demo::AddMemoryTasks(library);
+  demo::AddLockTasks(library);
   demo::AddWorkTasks(library);
 }

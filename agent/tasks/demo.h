@@ -8,6 +8,9 @@ namespace demo {
 // Cells, objects and statics: what is shared, and what is copied.
 void AddMemoryTasks(brood::Library& library);
 
+// A lock that a fork may inherit while it is held.
+void AddLockTasks(brood::Library& library);
+
 // Work, output, waiting and ends of all kinds.
 void AddWorkTasks(brood::Library& library);
 

@@ -273,6 +273,9 @@ brood_library g_library = {BROOD_TASK_ABI_VERSION,
                            sizeof(brood_task),
                            nullptr,
                            0,
+                           0,
+                           nullptr,
+                           0,
                            0};
 
 }  // namespace

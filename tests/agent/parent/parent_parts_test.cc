@@ -2,6 +2,8 @@
 //
 // Parts of the parent that need no process.
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -13,6 +15,7 @@
 #include "agent/parent/environment.h"
 #include "agent/parent/gate.h"
 #include "agent/parent/job_keys.h"
+#include "agent/parent/known_mutexes.h"
 #include "agent/parent/limits.h"
 #include "agent/parent/options.h"
 
@@ -94,6 +97,35 @@ TEST(JobEnvironmentTest, IsNotFooledByNamesThatBeginAlike) {
   EXPECT_STREQ(environment.Find("PATHOLOGY"), "1");
   EXPECT_EQ(environment.Find("A"), nullptr);
   EXPECT_STREQ(environment.Find("BROOD_MODE"), "fork");
+}
+
+TEST(KnownMutexesTest, NamesWhatIsHeldAndByWhichThread) {
+  pthread_mutex_t plain = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_t robust;
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(&robust, &attributes);
+  KnownMutexes mutexes;
+  EXPECT_EQ(mutexes.Add("robust", &robust), BROOD_OK);
+  EXPECT_EQ(mutexes.Add("plain", &plain), BROOD_OK);
+  EXPECT_EQ(mutexes.Add("none", nullptr), BROOD_WRONG_TYPE);
+  EXPECT_TRUE(mutexes.held().empty());
+  std::thread([&] {
+    pthread_mutex_lock(&robust);
+    pthread_mutex_lock(&plain);
+    const std::vector<KnownMutexes::Held> held = mutexes.held();
+    ASSERT_EQ(held.size(), 2u);
+    EXPECT_EQ(held[0].name, "plain");
+    EXPECT_EQ(held[0].tid, ::gettid());
+    EXPECT_EQ(held[1].name, "robust");
+    EXPECT_EQ(held[1].tid, ::gettid());
+    pthread_mutex_unlock(&plain);
+    pthread_mutex_unlock(&robust);
+  }).join();
+  EXPECT_TRUE(mutexes.held().empty());
+  pthread_mutexattr_destroy(&attributes);
+  pthread_mutex_destroy(&robust);
 }
 
 brood_value TextValue(const std::string& text) {

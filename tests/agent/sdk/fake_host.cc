@@ -189,6 +189,11 @@ int FakeJob::ShowVariable(brood_job*, const char* name, uint32_t, const void* ad
   return address != nullptr ? BROOD_OK : BROOD_WRONG_TYPE;
 }
 
+int FakeJob::ShowMutex(brood_job*, const char* name, const pthread_mutex_t* mutex) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  return mutex != nullptr ? BROOD_OK : BROOD_WRONG_TYPE;
+}
+
 const brood_host* FakeJob::host() {
   static const brood_host table = {BROOD_TASK_ABI_VERSION,
                                    sizeof(brood_host),
@@ -205,7 +210,8 @@ const brood_host* FakeJob::host() {
                                    JobId,
                                    IsThread,
                                    CellShare,
-                                   ShowVariable};
+                                   ShowVariable,
+                                   ShowMutex};
   return &table;
 }
 

@@ -89,6 +89,7 @@ class FakeJob {
   static int IsThread(brood_job* job);
   static int CellShare(brood_job* job, const char* name);
   static int ShowVariable(brood_job* job, const char* name, uint32_t type, const void* address);
+  static int ShowMutex(brood_job* job, const char* name, const pthread_mutex_t* mutex);
 
   FakeParent* const parent_;
   OwnedValue last_read_;

@@ -12,6 +12,9 @@ static const brood_library kLibrary = {BROOD_TASK_ABI_VERSION + 1,
                                        sizeof(brood_task),
                                        NULL,
                                        0,
-                                       sizeof(brood_variable)};
+                                       sizeof(brood_variable),
+                                       NULL,
+                                       0,
+                                       sizeof(brood_mutex)};
 
 const brood_library* brood_task_library(void) { return &kLibrary; }

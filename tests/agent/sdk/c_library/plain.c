@@ -68,6 +68,9 @@ static const brood_task kTasks[] = {
 static const int64_t answer = 42;
 static const brood_variable kVariables[] = {{"answer", BROOD_INT, 0, &answer}};
 
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+static const brood_mutex kMutexes[] = {{"guard", &guard}};
+
 static const brood_library kLibrary = {BROOD_TASK_ABI_VERSION,
                                        sizeof(brood_library),
                                        "plain",
@@ -76,6 +79,9 @@ static const brood_library kLibrary = {BROOD_TASK_ABI_VERSION,
                                        sizeof(brood_task),
                                        kVariables,
                                        1,
-                                       sizeof(brood_variable)};
+                                       sizeof(brood_variable),
+                                       kMutexes,
+                                       1,
+                                       sizeof(brood_mutex)};
 
 const brood_library* brood_task_library(void) { return &kLibrary; }
