@@ -27,7 +27,8 @@ struct CellImage {
   uint64_t writer = 0;
   // BOOL, INT: the value. FLOAT: its bits. The address of a scalar cell is that of this field.
   int64_t scalar = 0;
-  // TEXT, BYTES, JSON, and blocks: where the bytes are, and how many.
+  // TEXT, BYTES, JSON: where the bytes are, and how many. Of a block, which is BYTES, its first
+  // ones.
   uint64_t data = 0;
   uint64_t size = 0;
   uint64_t reserved = 0;

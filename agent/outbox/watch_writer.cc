@@ -67,11 +67,10 @@ void WatchWriter::BecomeFork(uint32_t slot, uint64_t job_key) {
   std::atomic_ref<uint64_t>(ring->owner).store(job_key, std::memory_order_release);
 }
 
-bool WatchWriter::Watches(std::string_view cell, WatchPlace* place) const {
+bool WatchWriter::FindWatched(std::string_view cell, WatchPlace* place) const {
   WatchHeader* const now = header();
   const uint64_t generation =
       std::atomic_ref<uint64_t>(now->generation).load(std::memory_order_relaxed);
-  if (place->generation == generation) return place->watched;
   std::atomic_thread_fence(std::memory_order_acquire);
   bool watched = std::atomic_ref<uint32_t>(now->all).load(std::memory_order_relaxed) != 0;
   const uint32_t count = std::min<uint32_t>(

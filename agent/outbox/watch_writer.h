@@ -57,12 +57,17 @@ class WatchWriter {
   void BecomeFork(uint32_t slot, uint64_t job_key);
 
   // Whether a cell is watched. A load and a comparison as long as nothing changes.
-  bool Watches(std::string_view cell, WatchPlace* place) const;
+  bool Watches(std::string_view cell, WatchPlace* place) const {
+    const uint64_t now =
+        std::atomic_ref<uint64_t>(header()->generation).load(std::memory_order_relaxed);
+    return place->generation == now ? place->watched : FindWatched(cell, place);
+  }
 
   // Tells of a write; by who holds the cell's lock.
   void Add(const WatchedWrite& write, WatchPlace* place);
 
  private:
+  bool FindWatched(std::string_view cell, WatchPlace* place) const;
   WatchWriter(char* mapped, size_t size, uint32_t slots)
       : mapped_(mapped), size_(size), slots_(slots) {}
   bool Watching() const;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent/cell.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "agent/parent/limits.h"
 #include "agent/parent/value.h"
 
 namespace brood {
@@ -33,17 +35,29 @@ class Changing {
 
 }  // namespace
 
-Cell::Cell()
-    : shared_(nullptr),
+Cell::Cell(std::string_view name) : Cell(name, nullptr, 0, 0) {}
+
+Cell::Cell(std::string_view name, char* block, size_t bytes, uint64_t writer)
+    : name_(name),
+      shared_(nullptr),
+      block_bytes_(bytes),
       capacity_(0),
       mutex_(&own_mutex_),
       holder_(&own_holder_),
       image_(&own_image_) {
   pthread_mutex_init(&own_mutex_, nullptr);
+  if (block == nullptr) return;
+  own_image_.value_kind = BROOD_BYTES;
+  own_image_.data = reinterpret_cast<uintptr_t>(block);
+  own_image_.size = std::min(bytes, kBlockShownBytes);
+  own_image_.version = 1;
+  own_image_.writer = writer;
 }
 
 Cell::Cell(SharedCell* shared)
-    : shared_(shared),
+    : name_(shared->name),
+      shared_(shared),
+      block_bytes_(0),
       capacity_(sizeof(shared->bytes)),
       mutex_(&shared->mutex),
       holder_(&shared->holder),
@@ -53,31 +67,23 @@ Cell::Cell(SharedCell* shared)
 
 Cell::~Cell() { pthread_mutex_destroy(&own_mutex_); }
 
-void Cell::TakeLock(int code, uint64_t job_key) {
-  if (code == EOWNERDEAD) {
-    // A process ended while it changed the cell: what stands there is the value now, and it
-    // counts as a write, so that a reader sees that something happened.
-    if (image_->sequence % 2 != 0) {
-      ++image_->version;
-      const Changing mended(image_);
-    }
-    pthread_mutex_consistent(mutex_);
+void Cell::Mend(int code) {
+  if (code != EOWNERDEAD) return;
+  // A process ended while it changed the cell: what stands there is the value now, and it
+  // counts as a write, so that a reader sees that something happened.
+  if (image_->sequence % 2 != 0) {
+    ++image_->version;
+    const Changing mended(image_);
   }
-  holder_->store(job_key, std::memory_order_relaxed);
+  pthread_mutex_consistent(mutex_);
 }
-
-void Cell::Lock(uint64_t job_key) { TakeLock(pthread_mutex_lock(mutex_), job_key); }
 
 bool Cell::LockUntil(const timespec& until, uint64_t job_key) {
   const int code = pthread_mutex_timedlock(mutex_, &until);
   if (code != 0 && code != EOWNERDEAD) return false;
-  TakeLock(code, job_key);
+  Mend(code);
+  holder_->store(job_key, std::memory_order_relaxed);
   return true;
-}
-
-void Cell::Unlock() {
-  holder_->store(0, std::memory_order_relaxed);
-  pthread_mutex_unlock(mutex_);
 }
 
 brood_value Cell::Get() const {
@@ -96,16 +102,19 @@ brood_value Cell::Get() const {
 }
 
 int Cell::Set(const brood_value& value, uint64_t writer) {
+  if (block_bytes_ > 0) return BROOD_WRONG_KIND;
   if (const int refused = CheckValue(value)) return refused;
   const Changing changing(image_);
-  if (HasBytes(value.type)) {
+  if (value.type == BROOD_INT) {
+    image_->scalar = value.integer;
+  } else if (HasBytes(value.type)) {
     SetBytes(value);
   } else if (value.type == BROOD_FLOAT) {
     image_->scalar = std::bit_cast<int64_t>(value.number);
   } else if (value.type == BROOD_BOOL) {
     image_->scalar = value.integer != 0;
   } else {
-    image_->scalar = value.type == BROOD_NULL ? 0 : value.integer;
+    image_->scalar = 0;
   }
   image_->value_kind = value.type;
   image_->writer = writer;

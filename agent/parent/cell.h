@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <ctime>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "agent/outbox/cell_image.h"
 #include "agent/outbox/slot_file.h"
@@ -30,25 +32,37 @@ struct SharedCell {
 // outside. All but Lock and holder() by who holds the lock.
 class Cell {
  public:
-  Cell();                             // private
-  explicit Cell(SharedCell* shared);  // both must live as long as this
+  explicit Cell(std::string_view name);  // private
+  explicit Cell(SharedCell* shared);     // that must live as long as this
+  // A block of private memory; its value is its first bytes, for ever, and nobody sets it.
+  Cell(std::string_view name, char* block, size_t bytes, uint64_t writer);
   ~Cell();
   Cell(const Cell&) = delete;
   Cell& operator=(const Cell&) = delete;
 
-  void Lock(uint64_t job_key);
+  void Lock(uint64_t job_key) {
+    const int code = pthread_mutex_lock(mutex_);
+    if (code != 0) Mend(code);
+    holder_->store(job_key, std::memory_order_relaxed);
+  }
   // By the wall clock, for the reason that Gate::Close gives.
   bool LockUntil(const timespec& until, uint64_t job_key);
-  void Unlock();
+  void Unlock() {
+    holder_->store(0, std::memory_order_relaxed);
+    pthread_mutex_unlock(mutex_);
+  }
   // Job key of who holds the lock; 0: nobody, or somebody who is no job.
   uint64_t holder() const { return holder_->load(std::memory_order_relaxed); }
 
   brood_value Get() const;
   // Counts as one write. BROOD_TOO_LARGE or BROOD_WRONG_TYPE, and nothing is changed, for what is
-  // no value.
+  // no value; BROOD_WRONG_KIND for a block.
   int Set(const brood_value& value, uint64_t writer);
 
+  const std::string& name() const { return name_; }
   bool shared() const { return shared_ != nullptr; }
+  // Of a block; else 0.
+  size_t block_bytes() const { return block_bytes_; }
   const CellImage& image() const { return *image_; }
   // Of a scalar's value for ever the same, of bytes as long as they fit.
   uint64_t address() const;
@@ -56,9 +70,11 @@ class Cell {
 
  private:
   void SetBytes(const brood_value& value);
-  void TakeLock(int code, uint64_t job_key);
+  void Mend(int code);
 
+  const std::string name_;
   SharedCell* const shared_;
+  const size_t block_bytes_;
   pthread_mutex_t own_mutex_;
   std::atomic<uint64_t> own_holder_{0};
   CellImage own_image_;

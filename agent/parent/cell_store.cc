@@ -16,6 +16,12 @@ namespace {
 constexpr int32_t kCellKindPrivate = 1;
 constexpr int32_t kCellKindShared = 2;
 constexpr int32_t kCellKindVariable = 3;
+constexpr int32_t kCellKindBlock = 4;
+
+int32_t KindOf(const Cell& cell) {
+  if (cell.block_bytes() > 0) return kCellKindBlock;
+  return cell.shared() ? kCellKindShared : kCellKindPrivate;
+}
 
 bool GoodName(const char* name) {
   if (name == nullptr || *name == '\0') return false;
@@ -73,7 +79,7 @@ int CellStore::FindOrMake(std::string_view name, Cell** cell) {
     return BROOD_OK;
   }
   if (cells_.size() >= kCellsMax) return BROOD_TOO_LARGE;
-  *cell = cells_.emplace(name, std::make_unique<Cell>()).first->second.get();
+  *cell = cells_.emplace(name, std::make_unique<Cell>(name)).first->second.get();
   return BROOD_OK;
 }
 
@@ -100,18 +106,22 @@ int CellStore::ShowMutex(const CellUser& user, const char* name, const pthread_m
   return mutexes_.Add(name, mutex);
 }
 
-int CellStore::Change(const CellUser& user, std::string_view name, Cell* cell,
-                      const brood_value& value) {
-  if (watch_ == nullptr || !watch_->Watches(name, cell->watch_place())) {
+// What a write costs that nobody watches: this and the cell's own lock.
+int CellStore::Change(const CellUser& user, Cell* cell, const brood_value& value) {
+  if (watch_ == nullptr || !watch_->Watches(cell->name(), cell->watch_place())) {
     return cell->Set(value, user.job_key);
   }
+  return ChangeWatched(user, cell, value);
+}
+
+int CellStore::ChangeWatched(const CellUser& user, Cell* cell, const brood_value& value) {
   const bool is_new = cell->image().version == 0;
   const brood_value old = cell->Get();
   const std::string before = is_new ? std::string() : ToValueBytes(old);
   if (const int refused = cell->Set(value, user.job_key)) return refused;
   const std::string after = ToValueBytes(cell->Get());
   WatchedWrite write;
-  write.cell = name;
+  write.cell = cell->name();
   write.writer = user.job_key;
   write.version = cell->image().version;
   write.address = cell->address();
@@ -125,16 +135,58 @@ int CellStore::Change(const CellUser& user, std::string_view name, Cell* cell,
   return BROOD_OK;
 }
 
+int CellStore::ReadHeld(const Cell& cell, std::string* keep, brood_value* value) {
+  // Made by a write that was then refused, or only opened or shared: nobody has written it yet.
+  if (cell.image().version == 0) return BROOD_NO_SUCH_CELL;
+  *value = KeepValue(cell.Get(), keep);
+  return BROOD_OK;
+}
+
+int CellStore::AddHeld(const CellUser& user, Cell* cell, int64_t delta, int64_t* now) {
+  if (cell->block_bytes() > 0) return BROOD_WRONG_KIND;
+  const brood_value before = cell->Get();
+  if (cell->image().version > 0 && before.type != BROOD_INT) return BROOD_WRONG_TYPE;
+  brood_value sum{};
+  sum.type = BROOD_INT;
+  // Wraps around, as the hardware's does: a sum that cannot be stored is not an error here.
+  sum.integer =
+      static_cast<int64_t>(static_cast<uint64_t>(before.integer) + static_cast<uint64_t>(delta));
+  if (const int refused = Change(user, cell, sum)) return refused;
+  if (now != nullptr) *now = sum.integer;
+  return BROOD_OK;
+}
+
+int CellStore::Open(const CellUser& user, const char* name, Cell** cell) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  const Gate::Pass pass(gate_, user.mark);
+  return FindOrMake(name, cell);
+}
+
+int CellStore::Read(const CellUser& user, Cell* cell, std::string* keep, brood_value* value) {
+  const Gate::Pass pass(gate_, user.mark);
+  const Holding holding(cell, user.job_key);
+  return ReadHeld(*cell, keep, value);
+}
+
+int CellStore::Write(const CellUser& user, Cell* cell, const brood_value& value) {
+  const Gate::Pass pass(gate_, user.mark);
+  const Holding holding(cell, user.job_key);
+  return Change(user, cell, value);
+}
+
+int CellStore::Add(const CellUser& user, Cell* cell, int64_t delta, int64_t* now) {
+  const Gate::Pass pass(gate_, user.mark);
+  const Holding holding(cell, user.job_key);
+  return AddHeld(user, cell, delta, now);
+}
+
 int CellStore::Read(const CellUser& user, const char* name, std::string* keep, brood_value* value) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   Cell* const cell = Find(name);
   if (cell == nullptr) return BROOD_NO_SUCH_CELL;
   const Holding holding(cell, user.job_key);
-  // Made by a write that was then refused, or only shared: nobody has written it yet.
-  if (cell->image().version == 0) return BROOD_NO_SUCH_CELL;
-  *value = KeepValue(cell->Get(), keep);
-  return BROOD_OK;
+  return ReadHeld(*cell, keep, value);
 }
 
 int CellStore::Write(const CellUser& user, const char* name, const brood_value& value) {
@@ -144,7 +196,7 @@ int CellStore::Write(const CellUser& user, const char* name, const brood_value& 
   Cell* cell = nullptr;
   if (const int refused = FindOrMake(name, &cell)) return refused;
   const Holding holding(cell, user.job_key);
-  return Change(user, name, cell, value);
+  return Change(user, cell, value);
 }
 
 int CellStore::Add(const CellUser& user, const char* name, int64_t delta, int64_t* now) {
@@ -153,16 +205,7 @@ int CellStore::Add(const CellUser& user, const char* name, int64_t delta, int64_
   Cell* cell = nullptr;
   if (const int refused = FindOrMake(name, &cell)) return refused;
   const Holding holding(cell, user.job_key);
-  const brood_value before = cell->Get();
-  if (cell->image().version > 0 && before.type != BROOD_INT) return BROOD_WRONG_TYPE;
-  brood_value sum{};
-  sum.type = BROOD_INT;
-  // Wraps around, as the hardware's does: a sum that cannot be stored is not an error here.
-  sum.integer =
-      static_cast<int64_t>(static_cast<uint64_t>(before.integer) + static_cast<uint64_t>(delta));
-  if (const int refused = Change(user, name, cell, sum)) return refused;
-  if (now != nullptr) *now = sum.integer;
-  return BROOD_OK;
+  return AddHeld(user, cell, delta, now);
 }
 
 int CellStore::Update(const CellUser& user, const char* name, brood_cell_change change,
@@ -172,9 +215,28 @@ int CellStore::Update(const CellUser& user, const char* name, brood_cell_change 
   Cell* cell = nullptr;
   if (const int refused = FindOrMake(name, &cell)) return refused;
   const Holding holding(cell, user.job_key);
+  if (cell->block_bytes() > 0) return BROOD_WRONG_KIND;
   const brood_value before = cell->Get();
-  if (const int refused = Change(user, name, cell, change(&before, context))) return refused;
+  if (const int refused = Change(user, cell, change(&before, context))) return refused;
   if (after != nullptr) *after = KeepValue(cell->Get(), keep);
+  return BROOD_OK;
+}
+
+int CellStore::Block(const CellUser& user, const char* name, size_t bytes, uint32_t flags,
+                     void** address) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  const Gate::Pass pass(gate_, user.mark);
+  const std::lock_guard lock(mutex_);
+  TakeShared();
+  const auto found = cells_.find(name);
+  if (found != cells_.end()) {
+    *address = blocks_.Find(name, bytes, flags);
+    return *address != nullptr ? BROOD_OK : BROOD_WRONG_KIND;
+  }
+  if (cells_.size() >= kCellsMax) return BROOD_TOO_LARGE;
+  if (const int refused = blocks_.Make(name, bytes, flags, address)) return refused;
+  cells_.emplace(name,
+                 std::make_unique<Cell>(name, static_cast<char*>(*address), bytes, user.job_key));
   return BROOD_OK;
 }
 
@@ -238,7 +300,8 @@ void CellStore::Answer(const internal::v1::ReadMemory& request, NameJob name_job
         internal::v1::Cell* const told = answer->add_cells();
         told->set_name(wanted.name);
         if (written) {
-          told->set_kind(cell->shared() ? kCellKindShared : kCellKindPrivate);
+          told->set_kind(KindOf(*cell));
+          told->set_block_bytes(cell->block_bytes());
           told->set_address(cell->address());
           told->set_image_address(reinterpret_cast<uintptr_t>(&cell->image()));
           told->set_version(cell->image().version);

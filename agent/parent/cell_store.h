@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/outbox/watch_writer.h"
+#include "agent/parent/blocks.h"
 #include "agent/parent/cell.h"
 #include "agent/parent/gate.h"
 #include "agent/parent/known_mutexes.h"
@@ -48,6 +49,17 @@ class CellStore {
   int Update(const CellUser& user, const char* name, brood_cell_change change, void* context,
              std::string* keep, brood_value* after);
 
+  // The same with a cell that was opened, which saves looking for its name. Opening makes one where
+  // none is, but does not write it; it is this store's, and stays.
+  int Open(const CellUser& user, const char* name, Cell** cell);
+  int Read(const CellUser& user, Cell* cell, std::string* keep, brood_value* value);
+  int Write(const CellUser& user, Cell* cell, const brood_value& value);
+  int Add(const CellUser& user, Cell* cell, int64_t delta, int64_t* now);
+
+  // A block of memory with that name: the one that is there, if size and flags are its own, else
+  // BROOD_WRONG_KIND; or a new one. BROOD_FAILED, with errno, if there is no memory for it.
+  int Block(const CellUser& user, const char* name, size_t bytes, uint32_t flags, void** address);
+
   // Makes a cell that forks share, where none is. BROOD_WRONG_KIND if it is there and private.
   int Share(const CellUser& user, const char* name);
   // A variable that can be read like a cell of that name.
@@ -55,6 +67,8 @@ class CellStore {
   // A mutex that is not brood's, to be told of by known_mutexes().
   int ShowMutex(const CellUser& user, const char* name, const pthread_mutex_t* mutex);
   const KnownMutexes& known_mutexes() const { return mutexes_; }
+
+  Gate* gate() const { return gate_; }
 
   // For the agent: the named cells and variables, or all, at most `limit` (0: no limit) and
   // kMemoryAnswerBytesMax. Not through the gate: for the thread that forks.
@@ -70,7 +84,10 @@ class CellStore {
   Cell* Find(std::string_view name);
   int FindOrMake(std::string_view name, Cell** cell);
   void TakeShared();
-  int Change(const CellUser& user, std::string_view name, Cell* cell, const brood_value& value);
+  int ReadHeld(const Cell& cell, std::string* keep, brood_value* value);
+  int AddHeld(const CellUser& user, Cell* cell, int64_t delta, int64_t* now);
+  int Change(const CellUser& user, Cell* cell, const brood_value& value);
+  int ChangeWatched(const CellUser& user, Cell* cell, const brood_value& value);
   std::vector<Wanted> FindWanted(const internal::v1::ReadMemory& request);
 
   Gate* const gate_;
@@ -80,6 +97,7 @@ class CellStore {
   KnownMutexes mutexes_;
   std::mutex mutex_;
   Cells cells_;              // guarded by mutex_; the cells by their own
+  Blocks blocks_;            // guarded by mutex_
   size_t taken_shared_ = 0;  // guarded by mutex_: shared cells that are in cells_
 };
 

@@ -1,50 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent/gate.h"
 
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
 #include <ctime>
 
+#include "common/base/clock.h"
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BROOD_GATE_SEEN_BY_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define BROOD_GATE_SEEN_BY_SANITIZER 1
+#endif
+
 namespace brood {
+namespace {
 
-Gate::Gate() { Initialise(); }
+// False where the kernel refuses it, and for the sanitizer, which does not know of it: passing
+// then costs a full barrier.
+bool RegisterBarrier() {
+#ifdef BROOD_GATE_SEEN_BY_SANITIZER
+  return false;
+#else
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+#endif
+}
 
-Gate::~Gate() { pthread_rwlock_destroy(&lock_); }
+void Wait(std::atomic<uint32_t>* word, uint32_t seen, const timespec* for_at_most) {
+  ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, for_at_most, nullptr, 0);
+}
 
-void Gate::Initialise() {
-  pthread_rwlockattr_t attributes;
-  pthread_rwlockattr_init(&attributes);
-  // Else a stream of short passes could keep a fork waiting for ever.
-  pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-  pthread_rwlock_init(&lock_, &attributes);
-  pthread_rwlockattr_destroy(&attributes);
+void WakeAll(std::atomic<uint32_t>* word) {
+  ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+GateMark::GateMark(Gate* gate) : gate_(gate) {
+  pthread_mutex_lock(&gate_->mutex_);
+  next_ = gate_->first_;
+  if (next_ != nullptr) next_->previous_ = this;
+  gate_->first_ = this;
+  pthread_mutex_unlock(&gate_->mutex_);
+}
+
+GateMark::~GateMark() {
+  pthread_mutex_lock(&gate_->mutex_);
+  (previous_ != nullptr ? previous_->next_ : gate_->first_) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  pthread_mutex_unlock(&gate_->mutex_);
+}
+
+Gate::Gate() : asymmetric_(RegisterBarrier()) {}
+
+Gate::~Gate() { pthread_mutex_destroy(&mutex_); }
+
+void Gate::WaitToEnter(std::atomic<uint32_t>* inside) {
+  do {
+    Unsay(inside);
+    LetGo();
+    Wait(&closed_, 1, nullptr);
+    Say(inside);
+  } while (Closes());
+}
+
+void Gate::LetGo() {
+  left_.fetch_add(1, std::memory_order_release);
+  WakeAll(&left_);
+}
+
+bool Gate::AnyInside() const {
+  if (unmarked_.load(std::memory_order_seq_cst) != 0) return true;
+  for (const GateMark* mark = first_; mark != nullptr; mark = mark->next_) {
+    if (mark->inside_.load(std::memory_order_seq_cst) != 0) return true;
+  }
+  return false;
 }
 
 bool Gate::Close(int64_t wait_ns) {
-  if (pthread_rwlock_trywrlock(&lock_) == 0) return true;
-  // By the wall clock: the sanitizers do not know pthread_rwlock_clockwrlock. A clock that is
-  // set meanwhile makes the wait shorter or longer, which is only a time-out.
-  timespec until{};
-  ::clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += wait_ns / 1'000'000'000;
-  until.tv_nsec += wait_ns % 1'000'000'000;
-  if (until.tv_nsec >= 1'000'000'000) {
-    ++until.tv_sec;
-    until.tv_nsec -= 1'000'000'000;
+  const int64_t until = BootTimeNanos() + wait_ns;
+  closed_.store(1, std::memory_order_seq_cst);
+  if (asymmetric_) ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  for (;;) {
+    const uint32_t left = left_.load(std::memory_order_acquire);
+    pthread_mutex_lock(&mutex_);
+    // Keeps the mutex: a list that is just being changed must not be copied either.
+    if (!AnyInside()) return true;
+    pthread_mutex_unlock(&mutex_);
+    const int64_t remaining = until - BootTimeNanos();
+    if (remaining <= 0) break;
+    const timespec for_at_most{remaining / 1'000'000'000, remaining % 1'000'000'000};
+    Wait(&left_, left, &for_at_most);
   }
-  return pthread_rwlock_timedwrlock(&lock_, &until) == 0;
+  closed_.store(0, std::memory_order_release);
+  WakeAll(&closed_);
+  return false;
 }
 
-void Gate::Open() { pthread_rwlock_unlock(&lock_); }
-
-void Gate::OpenInChild() { Initialise(); }
-
-Gate::Pass::Pass(Gate* gate, GateMark* mark) : gate_(gate), mark_(mark) {
-  pthread_rwlock_rdlock(&gate_->lock_);
-  if (mark_ != nullptr) mark_->store(true, std::memory_order_relaxed);
+void Gate::Open() {
+  pthread_mutex_unlock(&mutex_);
+  closed_.store(0, std::memory_order_release);
+  WakeAll(&closed_);
 }
 
-Gate::Pass::~Pass() {
-  if (mark_ != nullptr) mark_->store(false, std::memory_order_relaxed);
-  pthread_rwlock_unlock(&gate_->lock_);
+// The thread that closed it is the one that is here. Whoever waited is not: nobody need be woken.
+void Gate::OpenInChild() {
+  pthread_mutex_unlock(&mutex_);
+  closed_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace brood

@@ -35,6 +35,15 @@ inline constexpr size_t kCellNameBytesMax = 64;
 // Cells that a parent has in common with its forks: the mapping has a place of 49 KiB for each.
 inline constexpr size_t kSharedCellsMax = 256;
 
+// Blocks of one parent, and their bytes in all: a mistyped size must not become an address space
+// that cannot be copied. Memory that is not touched costs nothing.
+inline constexpr size_t kBlocksMax = 1024;
+inline constexpr size_t kBlockBytesMax = size_t{64} << 30;
+// What is shown of a block as its value.
+inline constexpr size_t kBlockShownBytes = 64;
+// Of x86-64 and of arm64 with small pages: a block on huge pages begins at such an address.
+inline constexpr size_t kHugePageBytes = size_t{2} << 20;
+
 // What is kept of a thrown text.
 inline constexpr size_t kThrownBytesMax = 1024;
 

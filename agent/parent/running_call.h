@@ -55,7 +55,7 @@ class RunningCall {
   CellStore* cells() const { return cells_; }
   CellUser cell_user() { return CellUser{&in_gate_, job_key()}; }
   std::string* kept() { return &kept_; }
-  bool in_gate() const { return in_gate_.load(std::memory_order_relaxed); }
+  bool in_gate() const { return in_gate_.inside(); }
 
   // What came of it: for RETURNED kind and bytes of the value, for THREW the text.
   uint32_t result_kind() const { return result_kind_; }
@@ -68,7 +68,7 @@ class RunningCall {
   CellStore* const cells_;
   std::vector<brood_value> arguments_;
   brood_job handle_{this};
-  GateMark in_gate_{false};
+  GateMark in_gate_;
   std::string kept_;  // what the last cell call handed out
   uint32_t result_kind_ = BROOD_NULL;
   std::string result_;

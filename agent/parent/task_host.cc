@@ -70,6 +70,34 @@ int ShowMutex(brood_job* job, const char* name, const pthread_mutex_t* mutex) {
   return call->cells()->ShowMutex(call->cell_user(), name, mutex);
 }
 
+int CellOpen(brood_job* job, const char* name, brood_cell** cell) {
+  RunningCall* const call = job->call;
+  Cell* opened = nullptr;
+  const int code = call->cells()->Open(call->cell_user(), name, &opened);
+  *cell = reinterpret_cast<brood_cell*>(opened);
+  return code;
+}
+
+int OpenCellRead(brood_job* job, brood_cell* cell, brood_value* value) {
+  RunningCall* const call = job->call;
+  return call->cells()->Read(call->cell_user(), reinterpret_cast<Cell*>(cell), call->kept(), value);
+}
+
+int OpenCellWrite(brood_job* job, brood_cell* cell, const brood_value* value) {
+  RunningCall* const call = job->call;
+  return call->cells()->Write(call->cell_user(), reinterpret_cast<Cell*>(cell), *value);
+}
+
+int OpenCellAdd(brood_job* job, brood_cell* cell, int64_t delta, int64_t* now) {
+  RunningCall* const call = job->call;
+  return call->cells()->Add(call->cell_user(), reinterpret_cast<Cell*>(cell), delta, now);
+}
+
+int CellBlock(brood_job* job, const char* name, size_t bytes, uint32_t flags, void** address) {
+  RunningCall* const call = job->call;
+  return call->cells()->Block(call->cell_user(), name, bytes, flags, address);
+}
+
 }  // namespace
 
 const brood_host* TaskHost() {
@@ -91,6 +119,11 @@ const brood_host* TaskHost() {
       CellShare,
       ShowVariable,
       ShowMutex,
+      CellOpen,
+      OpenCellRead,
+      OpenCellWrite,
+      OpenCellAdd,
+      CellBlock,
   };
   return &kHost;
 }

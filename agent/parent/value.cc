@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent/value.h"
 
-#include "agent/outbox/slot_file.h"
 #include "agent/outbox/value_bytes.h"
 
 namespace brood {
 
 using ProtoValue = internal::v1::Value;
-
-int CheckValue(const brood_value& value) {
-  if (value.type < BROOD_NULL || value.type > BROOD_JSON) return BROOD_WRONG_TYPE;
-  if (!HasBytes(value.type)) return BROOD_OK;
-  if (value.size > kValueBytesMax) return BROOD_TOO_LARGE;
-  return value.data == nullptr && value.size > 0 ? BROOD_WRONG_TYPE : BROOD_OK;
-}
 
 brood_value KeepValue(const brood_value& value, std::string* keep) {
   brood_value kept = value;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/outbox/slot_file.h"
 #include "agent/sdk/task.h"
 #include "brood/internal/v1/frames.pb.h"
 
@@ -18,7 +19,12 @@ inline bool HasBytes(uint32_t type) {
 }
 
 // BROOD_OK, BROOD_WRONG_TYPE for no type there is, BROOD_TOO_LARGE over 48 KiB.
-int CheckValue(const brood_value& value);
+inline int CheckValue(const brood_value& value) {
+  if (value.type < BROOD_NULL || value.type > BROOD_JSON) return BROOD_WRONG_TYPE;
+  if (!HasBytes(value.type)) return BROOD_OK;
+  if (value.size > kValueBytesMax) return BROOD_TOO_LARGE;
+  return value.data == nullptr && value.size > 0 ? BROOD_WRONG_TYPE : BROOD_OK;
+}
 
 // The same value with its bytes in `keep`.
 brood_value KeepValue(const brood_value& value, std::string* keep);

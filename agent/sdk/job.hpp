@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <exception>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -20,6 +22,9 @@
 #pragma GCC visibility push(hidden)  // as in value.hpp
 namespace brood {
 inline namespace sdk_v1 {
+
+// Of Job::block: on huge pages, where the kernel gives them, so that a fork copies less.
+inline constexpr uint32_t kHugePages = BROOD_BLOCK_HUGE_PAGES;
 
 // Thrown out of a task that was asked to stop; it then counts as having stopped.
 struct Stopped {};
@@ -34,14 +39,13 @@ namespace detail {
       throw TaskError(what + " holds another kind of value");
     case BROOD_TOO_LARGE:
       throw TaskError(what +
-                      " is too large: a value has at most 48 KiB, and a parent has a limit "
-                      "of cells");
+                      " is too large: a value has at most 48 KiB, a parent's blocks 64 GiB in all, "
+                      "and a parent has a limit of cells");
     case BROOD_BAD_NAME:
       throw TaskError(what + " has a bad name: it must be 1 to 64 of A-Z a-z 0-9 . _ -");
     case BROOD_WRONG_KIND:
-      throw TaskError(what +
-                      " is private: it was written before anybody shared it, and forks have "
-                      "copies of it; share it before its first write");
+      throw TaskError(
+          what + " is a block of memory: its bytes are written where they are, not as a value");
     case BROOD_STOPPED:
       throw Stopped();
     default:
@@ -94,14 +98,14 @@ class Cell {
   // Throws TaskError if nobody has written it.
   T Read() const {
     brood_value value{};
-    Must(host_->cell_read(job_, name_.c_str(), &value));
+    Must(ReadInto(&value));
     return detail::Kind<T>::Decode(value, What());
   }
 
   // Nothing if nobody has written it.
   std::optional<T> TryRead() const {
     brood_value value{};
-    const int code = host_->cell_read(job_, name_.c_str(), &value);
+    const int code = ReadInto(&value);
     if (code == BROOD_NO_SUCH_CELL) return std::nullopt;
     Must(code);
     return detail::Kind<T>::Decode(value, What());
@@ -109,13 +113,18 @@ class Cell {
 
   void Write(const T& to) const {
     const brood_value value = detail::Kind<T>::Encode(to);
-    Must(host_->cell_write(job_, name_.c_str(), &value));
+    brood_cell* const open = Open();
+    Must(open != nullptr ? host_->open_cell_write(job_, open, &value)
+                         : host_->cell_write(job_, name_.c_str(), &value));
   }
 
   // Adds in one step, from zero if it is new; the new value.
   T Add(T delta) const requires detail::Integer<T> {
+    const int64_t by = detail::Kind<T>::Encode(delta).integer;
     int64_t now = 0;
-    Must(host_->cell_add(job_, name_.c_str(), detail::Kind<T>::Encode(delta).integer, &now));
+    brood_cell* const open = Open();
+    Must(open != nullptr ? host_->open_cell_add(job_, open, by, &now)
+                         : host_->cell_add(job_, name_.c_str(), by, &now));
     brood_value value = detail::Empty(BROOD_INT);
     value.integer = now;
     return detail::Kind<T>::Decode(value, What());
@@ -156,9 +165,24 @@ class Cell {
     if (code != BROOD_OK) detail::ThrowHostError(code, What());
   }
 
+  // Looks for the name once, at the first change. Null: an older brood, which has no open cells.
+  brood_cell* Open() const {
+    if (open_ == nullptr && detail::HasField(host_, &brood_host::open_cell_add)) {
+      Must(host_->cell_open(job_, name_.c_str(), &open_));
+    }
+    return open_;
+  }
+
+  // Opens nothing: reading must not make a cell.
+  int ReadInto(brood_value* value) const {
+    return open_ != nullptr ? host_->open_cell_read(job_, open_, value)
+                            : host_->cell_read(job_, name_.c_str(), value);
+  }
+
   const brood_host* host_;
   brood_job* job_;
   std::string name_;
+  mutable brood_cell* open_ = nullptr;
 };
 
 // One of the job's two output streams. Held back until a line is whole, the task
@@ -231,11 +255,36 @@ class Job {
   // A cell that the parent and all its forks have in common; shared by this if nobody has.
   template <typename T = int64_t>
   Cell<T> shared_cell(std::string name) const {
-    const int code = detail::HasField(host_, &brood_host::cell_share)
-                         ? host_->cell_share(job_, name.c_str())
-                         : BROOD_WRONG_KIND;
+    if (!detail::HasField(host_, &brood_host::cell_share)) {
+      throw TaskError("this brood has no shared cells; run a newer one");
+    }
+    const int code = host_->cell_share(job_, name.c_str());
+    if (code == BROOD_WRONG_KIND) {
+      throw TaskError("cell '" + name +
+                      "' is private: it was used before anybody shared it, and forks have copies "
+                      "of it; share it before its first use");
+    }
     if (code != BROOD_OK) detail::ThrowHostError(code, "cell '" + name + "'");
     return Cell<T>(host_, job_, std::move(name));
+  }
+
+  // A large block of the parent's memory, made of zeros where there is none of that name: in a
+  // thread the parent's own, in a fork its copy. Asked for again it is the same one, with the same
+  // size and pages. Who uses it beside others must see to that. It lives as long as the process.
+  std::span<std::byte> block(const std::string& name, size_t bytes, uint32_t flags = 0) const {
+    void* address = nullptr;
+    if (!detail::HasField(host_, &brood_host::cell_block)) {
+      throw TaskError("this brood has no blocks of memory; run a newer one");
+    }
+    const int code = host_->cell_block(job_, name.c_str(), bytes, flags, &address);
+    const std::string what = "block '" + name + "' of " + std::to_string(bytes) + " bytes";
+    if (code == BROOD_WRONG_KIND) {
+      throw TaskError(what +
+                      " cannot be made: the name is taken by a cell, or by a block of another size "
+                      "or other pages; choose another name");
+    }
+    if (code != BROOD_OK) detail::ThrowHostError(code, what);
+    return {static_cast<std::byte*>(address), bytes};
   }
 
   // Shows a variable under a name, to be read from outside like a cell; it must live as long as the

@@ -56,13 +56,22 @@ enum {
   BROOD_BAD_NAME = 4,   /* not [A-Za-z0-9._-]{1,64} */
   BROOD_STOPPED = 5,    /* the stop token is set */
   BROOD_FAILED = 6,     /* errno says why */
-  BROOD_WRONG_KIND = 7  /* the cell is private and cannot be shared any more */
+  BROOD_WRONG_KIND = 7  /* the name is taken by a cell of another kind: a private one cannot be
+                           shared any more, a block cannot be written as a value */
 };
 
 /* Changes a cell's value: `before` is what it holds (BROOD_NULL if it is new);
  * the answer is what it shall hold. Runs while the cell is locked: it must be
  * short and must not call brood_host. `context` is the caller's. */
 typedef brood_value (*brood_cell_change)(const brood_value* before, void* context);
+
+/* An open cell; opaque. */
+typedef struct brood_cell brood_cell;
+
+/* Flags of cell_block. */
+enum {
+  BROOD_BLOCK_HUGE_PAGES = 1 /* on huge pages, where the kernel gives them: forks copy less */
+};
 
 /* What brood offers to a running task. `size` is sizeof in the host: a field
  * beyond it is not there. */
@@ -114,6 +123,20 @@ typedef struct brood_host {
   /* Makes a mutex known under a name, so that brood can say who holds it when the parent is forked:
    * the copy in the child would be held for ever. It must live as long as the process. */
   int (*show_mutex)(brood_job* job, const char* name, const pthread_mutex_t* mutex);
+
+  /* Opens a cell, so that its name need not be looked up each time: made where none is, but not
+   * written. Open cells are never closed; one is for this process only. */
+  int (*cell_open)(brood_job* job, const char* name, brood_cell** cell);
+  /* As cell_read, cell_write and cell_add. */
+  int (*open_cell_read)(brood_job* job, brood_cell* cell, brood_value* value);
+  int (*open_cell_write)(brood_job* job, brood_cell* cell, const brood_value* value);
+  int (*open_cell_add)(brood_job* job, brood_cell* cell, int64_t delta, int64_t* now);
+
+  /* Gives a large block of the parent's memory, made of zeros where there is none of that name: its
+   * address, in the parent as in its forks, which have a copy of it. Asked for again it is the same
+   * one, if size and flags are. At most 64 GiB in all; untouched pages cost nothing. Whoever uses
+   * it at the same time as others must see to that; its value as a cell is its first 64 bytes. */
+  int (*cell_block)(brood_job* job, const char* name, size_t bytes, uint32_t flags, void** address);
 } brood_host;
 
 /* How a task ended. */

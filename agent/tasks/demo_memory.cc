@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -119,6 +121,33 @@ int64_t PingPong(brood::Job& job, std::string mine, std::string theirs, int64_t 
   return other.Read();
 }
 
+// Writes each number, so that who watches sees them come.
+int64_t WriteSequence(brood::Job& job, std::string name, int64_t from, int64_t to) {
+  const auto cell = job.cell(std::move(name));
+  for (int64_t i = from; i <= to; ++i) {
+    job.ThrowIfStopped();
+    cell.Write(i);
+    if (i == to) break;  // The last one may be the largest there is.
+  }
+  return cell.Read();
+}
+
+// Memory that is there, so that a fork has to copy its page tables.
+int64_t MakeBlock(brood::Job& job, std::string name, int64_t mebibytes, std::optional<bool> huge) {
+  constexpr int64_t kMebibytesMax = 64 * 1024;
+  if (mebibytes < 1 || mebibytes > kMebibytesMax) {
+    throw brood::TaskError("MIB must be from 1 to " + std::to_string(kMebibytesMax));
+  }
+  const std::span<std::byte> block = job.block(name, static_cast<size_t>(mebibytes) << 20,
+                                               huge.value_or(false) ? brood::kHugePages : 0);
+  constexpr size_t kPageBytes = 4096;
+  for (size_t at = 0; at < block.size(); at += kPageBytes) {
+    if (at % (size_t{1} << 20) == 0) job.ThrowIfStopped();
+    block[at] = std::byte{1};
+  }
+  return static_cast<int64_t>(block.size());
+}
+
 }  // namespace
 
 void AddMemoryTasks(brood::Library& library) {
@@ -170,6 +199,13 @@ void AddMemoryTasks(brood::Library& library) {
               "writes 1 to ROUNDS into MINE, each number once THEIRS holds the one before; returns "
               "the last of THEIRS",
               {"mine", "theirs", "rounds"}, PingPong, kSharesMemory);
+  library.Add("seq",
+              "writes the numbers FROM to TO into CELL, one after the other; returns the last",
+              {"cell", "from", "to"}, WriteSequence, kSharesMemory);
+  library.Add("block",
+              "makes CELL a block of MIB MiB of memory, on huge pages if HUGE is true, and touches "
+              "all of it; returns its bytes",
+              {"cell", "mib", "huge"}, MakeBlock, kSharesMemory);
   library.Add(
       "counter.show", "lets the counter OBJECT be read as the cell demo.counter.OBJECT", {"object"},
       [](brood::Job& job, std::string object) { return Shown(job, object).Value(); },

@@ -46,16 +46,15 @@ class BadLibraryTest : public ::testing::TestWithParam<Fault> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Faults, BadLibraryTest,
-    ::testing::Values(Fault{"null", "does not want to be loaded"}, Fault{"throws", "threw"},
-                      Fault{"version", "has task ABI version 99, this brood takes 1"},
-                      Fault{"size", "a brood_library of size 3"},
-                      Fault{"task_size", "a brood_task of size 8"},
-                      Fault{"name", "a name that is not [a-z][a-z0-9_]{0,31}"},
-                      Fault{"count", "has 1025 tasks"},
-                      Fault{"task_name", "number 2, with a name that is not"},
-                      Fault{"duplicate", "two tasks called 'test.add'"},
-                      Fault{"function", "number 2, with no function"},
-                      Fault{"type", "a result of no known type"}),
+    ::testing::Values(
+        Fault{"null", "does not want to be loaded"}, Fault{"throws", "threw"},
+        Fault{"version", "has task ABI version 99, this brood takes 1"},
+        Fault{"size", "a brood_library of size 3"}, Fault{"task_size", "a brood_task of size 8"},
+        Fault{"name", "a name that is not [a-z][a-z0-9_]{0,31}"}, Fault{"count", "has 1025 tasks"},
+        Fault{"task_name", "number 2, with a name that is not"},
+        Fault{"duplicate", "two tasks called 'test.add'"},
+        Fault{"function", "number 2, with no function"}, Fault{"type", "a result of no known type"},
+        Fault{"mutexes", "a brood_mutex of size 0"}),
     [](const auto& fault) { return std::string(fault.param.name); });
 
 TEST_P(BadLibraryTest, IsRefusedInASentenceAndTheParentGoesOn) {
@@ -69,6 +68,23 @@ TEST_P(BadLibraryTest, IsRefusedInASentenceAndTheParentGoesOn) {
   const SeenNote* const ended = driver.AwaitEnd(driver.Start(driver.Command({"true"})));
   ASSERT_NE(ended, nullptr);
   EXPECT_EQ(ended->note.kind, NoteKind::kExited);
+}
+
+class OlderLibraryTest : public ::testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Headers, OlderLibraryTest,
+                         ::testing::Values("first_header", "second_header"),
+                         [](const auto& header) { return std::string(header.param); });
+
+TEST_P(OlderLibraryTest, IsLoadedAndItsTasksRun) {
+  ParentDriver driver(
+      ParentDriverOptions{4, {TEST_TASKS}, {std::string("BROOD_TEST_FAULT=") + GetParam()}, ""});
+  ASSERT_TRUE(driver.Connect()) << driver.Log();
+  EXPECT_EQ(LibraryOf(driver, TEST_TASKS).error(), "");
+  const SeenNote* const ended =
+      driver.AwaitEnd(driver.Start(driver.Call("test.nothing", {}, true)));
+  ASSERT_NE(ended, nullptr);
+  EXPECT_EQ(ended->note.kind, NoteKind::kReturned);
 }
 
 TEST(ParentLibrariesTest, RefusesFilesThatAreNone) {

@@ -26,7 +26,7 @@ constexpr int64_t kMoment = 20'000'000;
 
 TEST(GateTest, ClosesOnlyWhenNobodyIsInside) {
   Gate gate;
-  GateMark mark{false};
+  GateMark mark(&gate);
   std::atomic<bool> inside{false};
   std::atomic<bool> leave{false};
   std::thread passing([&] {
@@ -36,12 +36,12 @@ TEST(GateTest, ClosesOnlyWhenNobodyIsInside) {
     leave.wait(false);
   });
   inside.wait(false);
-  EXPECT_TRUE(mark.load());
+  EXPECT_TRUE(mark.inside());
   EXPECT_FALSE(gate.Close(kMoment));
   leave = true;
   leave.notify_all();
   passing.join();
-  EXPECT_FALSE(mark.load());
+  EXPECT_FALSE(mark.inside());
   EXPECT_TRUE(gate.Close(kMoment));
   gate.Open();
   const Gate::Pass pass(&gate, nullptr);

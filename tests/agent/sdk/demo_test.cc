@@ -236,6 +236,16 @@ TEST_F(DemoTest, CountersAreObjectsOfTheParent) {
   EXPECT_EQ(Returned("total.value", {}), Integer(total + 5));
 }
 
+TEST_F(DemoTest, WritesSequencesAndMakesBlocks) {
+  EXPECT_EQ(Returned("seq", {Text("s"), Integer(3), Integer(9)}), Integer(9));
+  EXPECT_EQ(Returned("seq", {Text("s"), Integer(INT64_MAX), Integer(INT64_MAX)}),
+            Integer(INT64_MAX));
+  EXPECT_EQ(Returned("block", {Text("b"), Integer(2)}), Integer(2 << 20));
+  EXPECT_EQ(Returned("block", {Text("b"), Integer(2), Truth(false)}), Integer(2 << 20));
+  EXPECT_THAT(Thrown("block", {Text("b"), Integer(3)}), HasSubstr("the name is taken"));
+  EXPECT_THAT(Thrown("block", {Text("none"), Integer(0)}), HasSubstr("MIB must be from 1"));
+}
+
 TEST_F(DemoTest, AForkActsOnACopyOfObjectsAndStatics) {
   Returned("counter.add", {Text("copied"), Integer(1)});
   const int64_t before = Returned("static.add", {Integer(10)}).integer;

@@ -194,6 +194,37 @@ int FakeJob::ShowMutex(brood_job*, const char* name, const pthread_mutex_t* mute
   return mutex != nullptr ? BROOD_OK : BROOD_WRONG_TYPE;
 }
 
+// An open cell is its name.
+int FakeJob::CellOpen(brood_job* job, const char* name, brood_cell** cell) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  const std::lock_guard lock(Of(job)->parent_->mutex_);
+  const auto& opened = *Of(job)->parent_->opened_.insert(name).first;
+  *cell = reinterpret_cast<brood_cell*>(const_cast<char*>(opened.c_str()));
+  return BROOD_OK;
+}
+
+int FakeJob::OpenCellRead(brood_job* job, brood_cell* cell, brood_value* value) {
+  return CellRead(job, reinterpret_cast<const char*>(cell), value);
+}
+
+int FakeJob::OpenCellWrite(brood_job* job, brood_cell* cell, const brood_value* value) {
+  return CellWrite(job, reinterpret_cast<const char*>(cell), value);
+}
+
+int FakeJob::OpenCellAdd(brood_job* job, brood_cell* cell, int64_t delta, int64_t* now) {
+  return CellAdd(job, reinterpret_cast<const char*>(cell), delta, now);
+}
+
+int FakeJob::CellBlock(brood_job* job, const char* name, size_t bytes, uint32_t, void** address) {
+  if (!GoodName(name)) return BROOD_BAD_NAME;
+  const std::lock_guard lock(Of(job)->parent_->mutex_);
+  std::vector<char>& block = Of(job)->parent_->blocks_[name];
+  if (!block.empty() && block.size() != bytes) return BROOD_WRONG_KIND;
+  block.resize(bytes);
+  *address = block.data();
+  return BROOD_OK;
+}
+
 const brood_host* FakeJob::host() {
   static const brood_host table = {BROOD_TASK_ABI_VERSION,
                                    sizeof(brood_host),
@@ -211,7 +242,12 @@ const brood_host* FakeJob::host() {
                                    IsThread,
                                    CellShare,
                                    ShowVariable,
-                                   ShowMutex};
+                                   ShowMutex,
+                                   CellOpen,
+                                   OpenCellRead,
+                                   OpenCellWrite,
+                                   OpenCellAdd,
+                                   CellBlock};
   return &table;
 }
 

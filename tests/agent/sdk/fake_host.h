@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,8 @@ class FakeParent {
   friend class FakeJob;
   std::mutex mutex_;
   std::map<std::string, OwnedValue> cells_;
+  std::set<std::string> opened_;
+  std::map<std::string, std::vector<char>> blocks_;
 };
 
 // A job of it: what brood_host does to it is kept to be looked at.
@@ -90,6 +93,12 @@ class FakeJob {
   static int CellShare(brood_job* job, const char* name);
   static int ShowVariable(brood_job* job, const char* name, uint32_t type, const void* address);
   static int ShowMutex(brood_job* job, const char* name, const pthread_mutex_t* mutex);
+  static int CellOpen(brood_job* job, const char* name, brood_cell** cell);
+  static int OpenCellRead(brood_job* job, brood_cell* cell, brood_value* value);
+  static int OpenCellWrite(brood_job* job, brood_cell* cell, const brood_value* value);
+  static int OpenCellAdd(brood_job* job, brood_cell* cell, int64_t delta, int64_t* now);
+  static int CellBlock(brood_job* job, const char* name, size_t bytes, uint32_t flags,
+                       void** address);
 
   FakeParent* const parent_;
   OwnedValue last_read_;
