@@ -137,7 +137,8 @@ void Core::OnParentEnding(Instant now, const ParentKey& key, v1::ParentEnd how, 
   ParentEntry* const parent = Current(key);
   if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) return;
   parent->state = v1::PARENT_STATE_ENDING;
-  parent->asked_end = how;
+  // It may have been asked to be killed since it began to end by itself.
+  if (parent->asked_end != v1::PARENT_END_KILL) parent->asked_end = how;
   Begin(now, nullptr, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_parent_ending()->set_how(how);
   EmitParent(parent, batch);
 }

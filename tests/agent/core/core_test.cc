@@ -179,6 +179,19 @@ TEST_F(CoreTest, AParentsEndEndsItsThreadsAndOnlyThemAndNamesTheCulprit) {
   EXPECT_EQ(core_->Find("f")->view.exit_code(), 42);
 }
 
+TEST_F(CoreTest, AKillThatIsAskedForBeforeTheEarlierEndIsHeardOfStays) {
+  StartParent();
+  Batch batch;
+  ASSERT_TRUE(core_->EndParent(now_, kDefaultParent, v1::PARENT_END_THREAD_EXIT, &batch).ok());
+  ASSERT_TRUE(core_->EndParent(now_, kDefaultParent, v1::PARENT_END_KILL, &batch).ok());
+  core_->OnParentEnding(now_, parent_, v1::PARENT_END_THREAD_EXIT, &batch);
+  Take(&batch);
+  EXPECT_EQ(events_.back().parent_ending().how(), v1::PARENT_END_THREAD_EXIT);
+  core_->OnParentEnded(now_, parent_, ParentEndFact(), &batch);
+  Take(&batch);
+  EXPECT_EQ(events_.back().parent_ended().how(), v1::PARENT_END_KILL);
+}
+
 TEST_F(CoreTest, AfterACrashAutoRunsThatLibraryAsProcesses) {
   StartParent();
   Submit("bad", v1::MODE_THREAD);
