@@ -192,6 +192,25 @@ BROOD_UNCHECKED void UseUpTheStack() {
                          "_exit, throw, kill or term");
 }
 
+std::string Program() {
+  std::string path(4096, '\0');
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size < 0) throw std::system_error(errno, std::generic_category(), "cannot read its program");
+  path.resize(static_cast<size_t>(size));
+  return path;
+}
+
+// For a fork: no time passes for it until its parent process is another one.
+brood::Value WaitForOrphanhood(brood::Job& job, std::optional<std::string> cell) {
+  if (job.is_thread()) throw brood::TaskError("a thread has no parent of its own to outlive");
+  const pid_t parent = ::getppid();
+  while (::getppid() == parent) {
+    if (!job.sleep_for(std::chrono::milliseconds(2))) throw brood::Stopped();
+    job.Progress(0, "waiting for the end of its parent");
+  }
+  return cell ? job.cell<brood::Value>(*cell).Read() : brood::Value();
+}
+
 std::string Where(brood::Job& job) {
   return "pid " + std::to_string(::getpid()) + " tid " + std::to_string(::syscall(SYS_gettid)) +
          " ppid " + std::to_string(::getppid()) + (job.is_thread() ? " thread" : " fork");
@@ -225,6 +244,10 @@ void AddWorkTasks(brood::Library& library) {
   library.Add("fail", "throws TEXT", {"text"},
               [](std::string text) { throw std::runtime_error(text); });
   library.Add("noop", "does nothing; for measuring", {}, [] {});
+  library.Add("program", "returns the program that it runs in", {}, Program);
+  library.Add("orphan",
+              "as a fork: waits until its parent process has ended; returns what CELL then holds",
+              {"cell"}, WaitForOrphanhood);
   library.Add("where", "returns the process and the thread it runs in", {}, Where);
 }
 
