@@ -13,22 +13,21 @@ namespace {
 
 // Enough to see that jobs spread, few enough for any laptop.
 constexpr int kHostsDefault = 3;
+// A lab is for seeing a thousand children at once; a real host's default is for its work.
+constexpr char kSlotsDefault[] = "2048";
 
 struct Options {
   int hosts = kHostsDefault;
-  std::string slots;
-  std::string thread_slots;
+  std::string slots = kSlotsDefault;
+  std::string thread_slots = kSlotsDefault;
   OutputFormat format = OutputFormat::kTable;
 };
 
 Lab LabOf(const Context& context) { return Lab(context.paths, context.program_directory); }
 
 int Up(const Options& options, Context& context) {
-  std::vector<std::string> arguments;
-  if (!options.slots.empty()) arguments = {"--slots", options.slots};
-  if (!options.thread_slots.empty()) {
-    arguments.insert(arguments.end(), {"--thread-slots", options.thread_slots});
-  }
+  const std::vector<std::string> arguments = {"--slots", options.slots, "--thread-slots",
+                                              options.thread_slots};
   const Result<std::vector<HostAddress>> hosts = LabOf(context).Up(options.hosts, arguments);
   if (!hosts) return context.Fail(hosts.error(), kExitFailed);
   for (const HostAddress& host : *hosts) context.out << host.name << "\n";
