@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 namespace brood {
@@ -84,10 +85,16 @@ void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, R
     if (cell.index >= fresh || head.head - cell.index > entries) continue;
     if (ReadEntry(offset, entries, cell.index, &entry)) Tell(entry, cell.index, ring, sink);
   }
-  for (; ring->position < head.head; ++ring->position) {
-    if (ReadEntry(offset, entries, ring->position, &entry)) {
-      Tell(entry, ring->position, ring, sink);
-    }
+  for (; ring->position < head.head; ++ring->position) ring->untold.insert(ring->position);
+  // Numbers are given before entries are written: whose writer was interrupted in it is read again.
+  while (!ring->untold.empty() && head.head - *ring->untold.begin() > entries) {
+    ring->untold.erase(ring->untold.begin());
+  }
+  for (auto index = ring->untold.begin(); index != ring->untold.end();) {
+    const bool whole = ReadEntry(offset, entries, *index, &entry);
+    if (whole) Tell(entry, *index, ring, sink);
+    const bool overwritten = entry.sequence > 2 * (*index + 1);
+    index = whole || overwritten ? ring->untold.erase(index) : std::next(index);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "agent/outbox/watch_file.h"
@@ -54,7 +55,8 @@ class WatchReader {
   };
   struct Ring {
     uint64_t owner = 0;
-    uint64_t position = 0;  // the next entry to read
+    uint64_t position = 0;      // the next entry to look for
+    std::set<uint64_t> untold;  // those below it that were not whole, as many as the ring has
     std::map<std::string, CellState> cells;
   };
   bool ReadHead(size_t offset, WatchRing* ring) const;

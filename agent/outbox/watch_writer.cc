@@ -80,6 +80,8 @@ bool WatchWriter::FindWatched(std::string_view cell, WatchPlace* place) const {
   }
   place->generation = generation;
   place->watched = watched;
+  // A reader that has just come does not look at earlier entries: nothing may be added to them.
+  place->opened_ns = 0;
   return watched;
 }
 

@@ -295,6 +295,13 @@ class Job {
     const int code = host_->show_variable(job_, name.c_str(), detail::VariableType<T>(), &variable);
     if (code != BROOD_OK) detail::ThrowHostError(code, "variable '" + name + "'");
   }
+  // The same; false where it cannot be shown.
+  template <typename T>
+  bool TryShow(const std::string& name, const T& variable) const {
+    return detail::HasField(host_, &brood_host::show_variable) &&
+           host_->show_variable(job_, name.c_str(), detail::VariableType<T>(), &variable) ==
+               BROOD_OK;
+  }
 
   // Makes a mutex known under a name: brood says who holds it when the parent is forked. It must
   // live as long as the process.

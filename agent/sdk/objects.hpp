@@ -35,13 +35,42 @@ class Objects {
   constexpr Objects() requires std::default_initializable<T>
       : maker_([](const std::string&) { return std::make_unique<T>(); }) {}
   constexpr explicit Objects(Maker maker) : maker_(maker) {}
+  // Made by their default constructor, and shown: what `T::shown() const` gives, which is what
+  // Job::Show takes, can be read from outside as PREFIX.NAME once a job has used the object through
+  // Unbound(…), if that can be the name of a cell.
+  constexpr explicit Objects(const char* prefix) requires std::default_initializable<T>
+      : Objects() {
+    prefix_ = prefix;
+  }
   Objects(const Objects&) = delete;
   Objects& operator=(const Objects&) = delete;
 
   // The object of that name, the same one for all who ask.
-  T& Get(const std::string& name) {
+  T& Get(const std::string& name) { return *GetNode(name).object; }
+
+  // The same for a job, which shows it where objects of this class are shown.
+  T& Get(const Job& job, const std::string& name) {
+    Node& node = GetNode(name);
+    if constexpr (requires(const T& object) { object.shown(); }) {
+      if (prefix_ != nullptr && !node.shown.exchange(true, std::memory_order_relaxed)) {
+        job.TryShow(prefix_ + ("." + name), std::as_const(*node.object).shown());
+      }
+    }
+    return *node.object;
+  }
+
+ private:
+  struct Node {
+    std::string name;
+    std::unique_ptr<T> object;
+    Node* next = nullptr;
+    size_t number = 0;
+    std::atomic<bool> shown{false};
+  };
+
+  Node& GetNode(const std::string& name) {
     Node* seen = first_.load(std::memory_order_acquire);
-    if (T* const found = Find(seen, nullptr, name)) return *found;
+    if (Node* const found = Find(seen, nullptr, name)) return *found;
     if (name.empty()) throw TaskError("an object needs a name");
     if (seen != nullptr && seen->number >= kObjectsMax) {
       throw TaskError("object '" + name + "' cannot be made: there are " +
@@ -55,30 +84,23 @@ class Objects {
       node->number = seen == nullptr ? 1 : seen->number + 1;
       Node* now = seen;
       if (first_.compare_exchange_strong(now, node.get(), std::memory_order_acq_rel)) {
-        return *node.release()->object;
+        return *node.release();
       }
       // Others came first; perhaps with this name.
-      if (T* const found = Find(now, seen, name)) return *found;
+      if (Node* const found = Find(now, seen, name)) return *found;
       seen = now;
     }
   }
 
- private:
-  struct Node {
-    std::string name;
-    std::unique_ptr<T> object;
-    Node* next = nullptr;
-    size_t number = 0;
-  };
-
-  static T* Find(Node* from, const Node* end, const std::string& name) {
+  static Node* Find(Node* from, const Node* end, const std::string& name) {
     for (Node* node = from; node != end; node = node->next) {
-      if (node->name == name) return node->object.get();
+      if (node->name == name) return node;
     }
     return nullptr;
   }
 
   const Maker maker_;
+  const char* prefix_ = nullptr;  // null: not shown
   std::atomic<Node*> first_{nullptr};
 };
 
@@ -115,13 +137,13 @@ inline constexpr bool kIsMethod<Method<T>> = true;
 template <typename T, typename Pointer, typename Result, typename... Arguments>
 auto MakeMethod(Objects<T>& objects, Pointer method, Result (*)(Job&, Arguments...)) {
   return Method{[&objects, method](Job& job, std::string object, Arguments... arguments) -> Result {
-    return (objects.Get(object).*method)(job, std::forward<Arguments>(arguments)...);
+    return (objects.Get(job, object).*method)(job, std::forward<Arguments>(arguments)...);
   }};
 }
 template <typename T, typename Pointer, typename Result, typename... Arguments>
 auto MakeMethod(Objects<T>& objects, Pointer method, Result (*)(Arguments...)) {
-  return Method{[&objects, method](std::string object, Arguments... arguments) -> Result {
-    return (objects.Get(object).*method)(std::forward<Arguments>(arguments)...);
+  return Method{[&objects, method](Job& job, std::string object, Arguments... arguments) -> Result {
+    return (objects.Get(job, object).*method)(std::forward<Arguments>(arguments)...);
   }};
 }
 

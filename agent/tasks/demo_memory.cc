@@ -25,7 +25,7 @@ class Counter {
     return Value();
   }
   int64_t Value() const { return value_; }
-  const std::atomic<int64_t>& variable() const { return value_; }
+  const std::atomic<int64_t>& shown() const { return value_; }
   std::string Address() const {
     char text[32];
     std::snprintf(text, sizeof(text), "%p", static_cast<const void*>(this));
@@ -40,15 +40,8 @@ class Counter {
 // of a parent, a copy in its forks.
 constinit std::atomic<int64_t> static_value{0};
 
-constinit brood::Objects<Counter> counters;
+constinit brood::Objects<Counter> counters{"demo.counter"};
 constinit Counter total;
-
-// The object can be looked at from outside from its first use on.
-Counter& Shown(brood::Job& job, const std::string& object) {
-  Counter& counter = counters.Get(object);
-  job.Show("demo.counter." + object, counter.variable());
-  return counter;
-}
 
 int64_t AddStatic(int64_t n) { return static_value += n; }
 
@@ -121,13 +114,26 @@ int64_t PingPong(brood::Job& job, std::string mine, std::string theirs, int64_t 
   return other.Read();
 }
 
-// Writes each number, so that who watches sees them come.
-int64_t WriteSequence(brood::Job& job, std::string name, int64_t from, int64_t to) {
+// Writes each number, so that who watches sees them come; so many a second, if that is said.
+int64_t WriteSequence(brood::Job& job, std::string name, int64_t from, int64_t to,
+                      std::optional<int64_t> per_second) {
+  using Clock = std::chrono::steady_clock;
   const auto cell = job.cell(std::move(name));
+  const int64_t rate = per_second.value_or(0);
+  if (rate < 0) throw brood::TaskError("PER_SECOND must not be negative");
+  // A sleep is not shorter: at high rates, several numbers between two of them.
+  const int64_t burst = rate / 1000 + 1;
+  const auto start = Clock::now();
   for (int64_t i = from; i <= to; ++i) {
     job.ThrowIfStopped();
     cell.Write(i);
     if (i == to) break;  // The last one may be the largest there is.
+    const int64_t written = i - from + 1;
+    if (rate == 0 || written % burst != 0) continue;
+    const std::chrono::duration<double> due(static_cast<double>(written) /
+                                            static_cast<double>(rate));
+    const auto early = due - (Clock::now() - start);
+    if (early.count() > 0 && !job.sleep_for(early)) throw brood::Stopped();
   }
   return cell.Read();
 }
@@ -200,18 +206,19 @@ void AddMemoryTasks(brood::Library& library) {
               "the last of THEIRS",
               {"mine", "theirs", "rounds"}, PingPong, kSharesMemory);
   library.Add("seq",
-              "writes the numbers FROM to TO into CELL, one after the other; returns the last",
-              {"cell", "from", "to"}, WriteSequence, kSharesMemory);
+              "writes the numbers FROM to TO into CELL, one after the other, PER_SECOND if that is "
+              "said; returns the last",
+              {"cell", "from", "to", "per_second"}, WriteSequence, kSharesMemory);
   library.Add("block",
               "makes CELL a block of MIB MiB of memory, on huge pages if HUGE is true, and touches "
               "all of it; returns its bytes",
               {"cell", "mib", "huge"}, MakeBlock, kSharesMemory);
   library.Add(
       "counter.show", "lets the counter OBJECT be read as the cell demo.counter.OBJECT", {"object"},
-      [](brood::Job& job, std::string object) { return Shown(job, object).Value(); },
+      [](brood::Job& job, std::string object) { return counters.Get(job, object).Value(); },
       kSharesMemory);
   library.Show("static", static_value);
-  library.Show("total", total.variable());
+  library.Show("total", total.shown());
   library.Add("counter.add", "adds N to the counter OBJECT; returns its new value", {"object", "n"},
               brood::Unbound(counters, &Counter::Add), kSharesMemory);
   library.Add("counter.value", "returns the value of the counter OBJECT", {"object"},

@@ -114,6 +114,14 @@ int Main(int repetitions) {
       }
     }).join();
     Print("unwatched cell write / lock, store, unlock", "ns", ours, theirs);
+    std::vector<double> watched;
+    (*watch)->Select(1, true, {});
+    std::thread([&] {
+      for (int i = 0; i < repetitions; ++i) {
+        watched.push_back(CellWriteNanos(TaskHost(), &job, kWrites / 10));
+      }
+    }).join();
+    Print("the same, watched / unwatched", "ns", watched, ours);
   }
   std::vector<double> on_huge;
   std::vector<double> on_ordinary;

@@ -125,8 +125,7 @@ TEST_F(MemoryTest, TextIsReadFromOutsideAsItIs) {
 
 TEST_F(MemoryTest, ALibrarysVariableAndAnObjectAreTheThreadsAndCopiedByForks) {
   agent_.Run({CallJob("static", v1::MODE_THREAD, "demo.static.add", {"3"}),
-              CallJob("object", v1::MODE_THREAD, "demo.counter.add", {"hits", "4"}),
-              CallJob("show", v1::MODE_THREAD, "demo.counter.show", {"hits"})});
+              CallJob("object", v1::MODE_THREAD, "demo.counter.add", {"hits", "4"})});
   Hold("fork", v1::MODE_FORK, "demo.hold", {"60"});
   agent_.Run({CallJob("more", v1::MODE_THREAD, "demo.static.add", {"30"})});
   const v1::ReadMemoryResponse memory = Read({"demo.static", "demo.counter.hits"}, true);
@@ -137,6 +136,18 @@ TEST_F(MemoryTest, ALibrarysVariableAndAnObjectAreTheThreadsAndCopiedByForks) {
   EXPECT_EQ(ValueToJson(variable.copies(0).outside().value()), "3");
   EXPECT_EQ(ValueToJson(memory.cells(1).outside().value()), "4");
   EXPECT_EQ(WordAt(memory.pid(), memory.cells(1).address()), 4);
+}
+
+TEST_F(MemoryTest, ABlockIsToldOfByItsSizeAndFirstBytes) {
+  agent_.Run({CallJob("make", v1::MODE_THREAD, "demo.block", {"big", "4", "true"})});
+  Hold("fork", v1::MODE_FORK, "demo.hold", {"60"});
+  const v1::ReadMemoryResponse memory = Read({"big"}, true);
+  const v1::Cell& block = memory.cells(0);
+  EXPECT_EQ(block.kind(), v1::CELL_KIND_BLOCK);
+  EXPECT_EQ(block.block_bytes(), uint64_t{4} << 20);
+  EXPECT_EQ(block.outside().value().bytes_value(), "\1" + std::string(63, '\0'));
+  EXPECT_EQ(block.copies(0).outside().value().bytes_value(), block.outside().value().bytes_value());
+  EXPECT_EQ(WordAt(block.copies(0).pid(), block.address()), 1);
 }
 
 TEST_F(MemoryTest, AnUnknownCellIsNamed) {

@@ -240,6 +240,9 @@ TEST_F(DemoTest, WritesSequencesAndMakesBlocks) {
   EXPECT_EQ(Returned("seq", {Text("s"), Integer(3), Integer(9)}), Integer(9));
   EXPECT_EQ(Returned("seq", {Text("s"), Integer(INT64_MAX), Integer(INT64_MAX)}),
             Integer(INT64_MAX));
+  EXPECT_EQ(Returned("seq", {Text("s"), Integer(1), Integer(50), Integer(100'000)}), Integer(50));
+  EXPECT_THAT(Thrown("seq", {Text("s"), Integer(1), Integer(2), Integer(-1)}),
+              HasSubstr("must not be negative"));
   EXPECT_EQ(Returned("block", {Text("b"), Integer(2)}), Integer(2 << 20));
   EXPECT_EQ(Returned("block", {Text("b"), Integer(2), Truth(false)}), Integer(2 << 20));
   EXPECT_THAT(Thrown("block", {Text("b"), Integer(3)}), HasSubstr("the name is taken"));
