@@ -112,8 +112,9 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
     job->holds_slot = false;
     --running_[job->is_thread()];
   }
-  if (ParentEntry* const parent = Current(job->parent))
-    parent->live[job->is_thread()].erase(job->key);
+  // Also where the next life of its parent has begun.
+  const auto parent = parents_.find(job->parent.name);
+  if (parent != parents_.end()) parent->second.live[job->is_thread()].erase(job->key);
   // A resubmission is recognised by its digest; the environment is the bulk of a spec.
   job->view.mutable_spec()->clear_environment();
   job->arguments.clear();

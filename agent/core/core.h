@@ -73,6 +73,11 @@ class Core {
                 Batch* batch);
   void OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed, Batch* batch);
   void OnSignalled(Instant now, const SignalledFact& fact, Batch* batch);
+  void OnDescendant(Instant now, uint64_t job_key, const v1::Unit& unit, bool exited, Batch* batch);
+  void OnMemoryPages(Instant now, uint64_t job_key, const v1::MemoryPages& pages, Batch* batch);
+  void OnStuckSuspected(Instant now, const StuckFact& fact, Batch* batch);
+  // It still is, for as long as its spec gave it.
+  void OnStillStuck(uint64_t job_key, Batch* batch);
   void OnReparented(Instant now, const ReparentedFact& fact, Batch* batch);
   void OnTree(Instant now, uint64_t job_key, const std::vector<v1::Unit>& survivors, Batch* batch);
   void OnParentStarted(Instant now, const ParentKey& parent, const v1::Unit& unit, Batch* batch);

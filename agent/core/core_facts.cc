@@ -43,6 +43,10 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
   SetDuration(fact.fork_ns, started->mutable_fork_time());
   SetDuration(fact.gate_wait_ns, started->mutable_gate_wait());
   started->set_threads_at_fork(fact.threads_at_fork);
+  job->threads_at_fork = fact.threads_at_fork;
+  job->hazards = fact.hazards;
+  if (fact.memory_bytes != 0) started->set_memory_bytes(fact.memory_bytes);
+  for (const v1::Hazard& hazard : fact.hazards) *started->add_hazards() = hazard;
   Emit(job, batch);
   TellOutput(now, job, batch);
   // Somebody asked for its end while it was being started: the signal went to

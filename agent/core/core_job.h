@@ -32,6 +32,9 @@ struct CoreJob {
   uint32_t slot = UINT32_MAX;
 
   bool reparented = false;  // said
+  uint32_t threads_at_fork = 0;
+  std::vector<v1::Hazard> hazards;  // that were seen at its fork
+  bool stuck_said = false;
 
   int64_t progress_ns = 0;  // CLOCK_BOOTTIME of its last progress
 

@@ -60,7 +60,12 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     job.cause = v1::END_CAUSE_CANCELLED;
     job.kill_grace_ns = DurationNanos(event.cancel_requested().grace());
   }
+  if (event.has_started()) {
+    job.threads_at_fork = event.started().threads_at_fork();
+    job.hazards = {event.started().hazards().begin(), event.started().hazards().end()};
+  }
   if (event.has_reparented()) job.reparented = true;
+  if (event.has_stuck_suspected()) job.stuck_said = true;
   if (event.has_timed_out()) job.cause = v1::END_CAUSE_TIMED_OUT;
   if (event.has_output_closed()) job.output_closed = true;
   if (job.view.state() == v1::JOB_STATE_ENDED && !job.ended) {

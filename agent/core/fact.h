@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "brood/v1/event.pb.h"
 
@@ -22,6 +23,8 @@ struct StartedFact {
   int64_t fork_ns = 0;
   int64_t gate_wait_ns = 0;
   uint32_t threads_at_fork = 0;
+  uint64_t memory_bytes = 0;  // of the parent, at a fork; 0: not known
+  std::vector<v1::Hazard> hazards;
   uint32_t slot = UINT32_MAX;
   v1::Evidence evidence = v1::EVIDENCE_SEEN;
 };
@@ -68,6 +71,14 @@ struct ReparentedFact {
 struct ThreadEndedFact {
   uint64_t job_key = 0;
   CallResult result;
+};
+
+// A forked call waits for a lock that nobody can open.
+struct StuckFact {
+  uint64_t job_key = 0;
+  uint64_t futex_address = 0;
+  int32_t owner_tid = 0;  // what stands where a mutex records its owner; may be anything
+  int64_t waited_ns = 0;
 };
 
 // A watched cell was written.

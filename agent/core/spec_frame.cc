@@ -51,6 +51,7 @@ void FillStartFrame(const CoreJob& job, const std::string& host, internal::v1::S
       out->set_value(limit.value());
     }
   }
+  frame->set_refuse_if_hazard(spec.refuse_if_hazard());
   frame->set_host(host);
   frame->set_job_id(job.view.job_id());
   frame->set_run_id(spec.run_id());

@@ -50,6 +50,7 @@ Agent::Agent(AgentOptions options, const Clock* clock, EventLoop* loop)
     : options_(std::move(options)), clock_(clock), loop_(loop) {}
 
 Agent::~Agent() {
+  processes_.reset();
   trees_.reset();
   const absl::MutexLock lock(&links_mutex_);
   links_.clear();
@@ -121,6 +122,8 @@ Status Agent::Open() {
   if (Status failed = OpenSupervisor()) return failed;
   AdoptParents();
   sequencer_->Commit();
+  processes_ = std::make_unique<ProcessWatch>(options_.name, sequencer_.get(),
+                                              [this] { return supervisor_pid_.load(); });
   return Ok();
 }
 
@@ -184,6 +187,7 @@ void Agent::EndRound() {
   for (const uint64_t job_key : ended) {
     inputs_->Forget(job_key);
     spool_->Finish(job_key);
+    ForgetLifeOf(job_key);
   }
   sequencer_->Commit();
   CheckWaits();

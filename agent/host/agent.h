@@ -15,6 +15,7 @@
 #include "agent/host/job_inputs.h"
 #include "agent/host/options.h"
 #include "agent/host/parent_link.h"
+#include "agent/host/process_watch.h"
 #include "agent/host/sequencer.h"
 #include "agent/host/supervisor_link.h"
 #include "agent/host/tree_thread.h"
@@ -84,6 +85,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) override;
 
   void EndRound();
+  void ForgetLifeOf(uint64_t ended_job);
+  void ForgetLife(const ParentKey& key);
   void KillParent(const ParentKey& key);
   void LaunchParent(const StartParentEffect& effect);
   void ConnectParent(const ParentKey& key, int attempt);
@@ -113,6 +116,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   std::unique_ptr<SupervisorLink> supervisor_;
   std::atomic<int> supervisor_pid_ = 0;
   std::unique_ptr<TreeThread> trees_;
+  std::unique_ptr<ProcessWatch> processes_;
 
   mutable absl::Mutex links_mutex_;
   // Shared: a committer on a gRPC thread may be sending while a life ends.

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <optional>
@@ -296,13 +297,36 @@ void Agent::OnParentEndNote(const Note& note, const std::string& name) {
     empty = parent->second.live[0].empty();
   });
   ::unlink(ParentSocket(key).c_str());
-  if (!empty) return;  // Its forked calls still write their results there.
+  // Else its forked calls still write their results there, see ForgetLifeOf.
+  if (empty) ForgetLife(key);
+}
+
+void Agent::ForgetLife(const ParentKey& key) {
   {
     const absl::MutexLock lock(&links_mutex_);
     links_.erase(key);
   }
   std::error_code ignored;
   std::filesystem::remove_all(ParentDirectory(key), ignored);
+}
+
+// A parent that has ended is forgotten with the last of its forks.
+void Agent::ForgetLifeOf(uint64_t ended_job) {
+  ParentKey key;
+  const bool over = sequencer_->Look([&](const Core& core) {
+    const CoreJob* const job = core.Find(ended_job);
+    if (job == nullptr || job->is_thread()) return false;
+    key = job->parent;
+    const auto parent = core.parents().find(key.name);
+    if (parent == core.parents().end()) return false;
+    if (parent->second.key == key && parent->second.state != v1::PARENT_STATE_ENDED) return false;
+    const std::set<uint64_t>& live = parent->second.live[0];
+    return std::none_of(live.begin(), live.end(), [&](uint64_t other) {
+      const CoreJob* const one = core.Find(other);
+      return one != nullptr && !one->ended && one->parent == key;
+    });
+  });
+  if (over && Link(key) != nullptr) ForgetLife(key);
 }
 
 void Agent::OnSupervisorGone() {

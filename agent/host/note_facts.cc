@@ -34,6 +34,7 @@ StartedFact StartedOfNote(const Note& note) {
   fact.gate_wait_ns = note.gate_wait_ns;
   fact.threads_at_fork = note.threads_at_fork;
   fact.slot = note.slot;
+  fact.memory_bytes = note.max_rss_bytes;
   return fact;
 }
 

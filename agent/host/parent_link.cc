@@ -11,6 +11,7 @@
 #include "agent/core/spec_frame.h"
 #include "agent/host/note_facts.h"
 #include "agent/outbox/doorbell.h"
+#include "agent/outbox/hazard_bytes.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 #include "spdlog/spdlog.h"
@@ -244,7 +245,18 @@ void ParentLink::OnNote(const Note& note, std::string_view text) {
     const bool own = job != nullptr && job->parent == key_;
     switch (note.kind) {
       case NoteKind::kStarted:
-        if (own) core.OnStarted(at, StartedOfNote(note), batch);
+        if (own) {
+          StartedFact fact = StartedOfNote(note);
+          for (const HazardNote& hazard : FromHazardBytes(text)) {
+            v1::Hazard& out = fact.hazards.emplace_back();
+            out.set_kind(static_cast<v1::HazardKind>(hazard.kind));
+            out.set_name(hazard.name);
+            out.set_tid(hazard.tid);
+            if (const CoreJob* const holder = core.Find(hazard.job_key))
+              out.set_job_id(holder->view.job_id());
+          }
+          core.OnStarted(at, fact, batch);
+        }
         return;
       case NoteKind::kFailedToStart:
         if (own) core.OnFailedToStart(at, FailedOfNote(note, text), batch);
@@ -290,6 +302,11 @@ void ParentLink::OnDoorbell() {
   // What one read takes; the pipe is level-triggered, so the rest comes next round.
   uint32_t rings[1024];
   const ssize_t got = ::read(doorbell_.get(), rings, sizeof(rings));
+  if (got == 0) {
+    // The parent and all its forks have ended: at its end a pipe is readable for ever.
+    loop_->Remove(doorbell_.get());
+    doorbell_.reset();
+  }
   if (got <= 0 || slots_ == nullptr) return;
   const std::set<uint32_t> slots(rings, rings + static_cast<size_t>(got) / kDoorbellRingBytes);
   for (const uint32_t slot : slots) {

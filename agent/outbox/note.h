@@ -15,7 +15,9 @@ namespace brood {
 enum class NoteKind : uint16_t {
   kNone = 0,
   // By parents, about jobs.
-  kStarted = 1,        // pid tid ppid pgid start_ns fork_ns gate_wait_ns threads_at_fork slot
+  // pid tid ppid pgid start_ns fork_ns gate_wait_ns threads_at_fork slot; of a forked call also
+  // max_rss_bytes = the parent's resident memory (0: unknown), text = hazards (hazard_bytes.h)
+  kStarted = 1,
   kFailedToStart = 2,  // text = "STEP\0sentence", error_number
   kExited = 3,         // pid code status, usage, slot, kGroupAlive; code 0 = unknown
   kStopped = 4,        // status = signal

@@ -137,6 +137,16 @@ void CallThreads::RequestStop(uint64_t job_key) {
   if (found != calls_.end()) found->second->RequestStop();
 }
 
+std::vector<CallThreads::Living> CallThreads::FindLiving(size_t most) {
+  std::vector<Living> living;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [job_key, call] : calls_) {
+    if (living.size() == most) break;
+    if (call->tid() != 0) living.push_back(Living{job_key, call->tid()});
+  }
+  return living;
+}
+
 std::string CallThreads::NameGateHolder() {
   const std::lock_guard lock(mutex_);
   for (const auto& [key, call] : calls_) {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "agent/parent/cell_store.h"
 #include "agent/parent/job_streams.h"
@@ -39,6 +40,13 @@ class CallThreads {
 
   // Jobs that live as threads now. Any thread.
   uint32_t count() const { return count_.load(std::memory_order_relaxed); }
+
+  // Some of them, with their threads; those that have just been created have none yet.
+  struct Living {
+    uint64_t job_key = 0;
+    int32_t tid = 0;
+  };
+  std::vector<Living> FindLiving(size_t most);
 
   // The id of the job that is inside the gate, or "" if none is.
   std::string NameGateHolder();

@@ -1,21 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent/forker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <string>
 #include <utility>
 
+#include "agent/parent/hazards.h"
 #include "agent/parent/limits.h"
 #include "common/base/clock.h"
 
 namespace brood {
 
 using internal::v1::StartJob;
+
+Forker::Forker(Parts parts)
+    : parts_(parts), memory_file_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
+
+// 0 if it cannot be read.
+uint64_t Forker::ReadResidentBytes() const {
+  char text[128];
+  const ssize_t got = ::pread(memory_file_.get(), text, sizeof(text) - 1, 0);
+  if (got <= 0) return 0;
+  text[got] = '\0';
+  unsigned long long resident = 0;
+  if (std::sscanf(text, "%*u %llu", &resident) != 1) return 0;
+  return resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
 
 void Forker::StartWaiting() {
   starved_ = false;
@@ -101,6 +118,17 @@ void Forker::Fork(ForkedCall* call) {
     return;
   }
   const uint32_t threads = parts_.threads->count();
+  const std::vector<HazardNote> hazards =
+      FindHazards(parts_.threads, parts_.cells->known_mutexes());
+  if (job.refuse_if_hazard() && !hazards.empty()) {
+    parts_.gate->Open();
+    FailPrepared(*call, "hazard", 0,
+                 HazardWords(hazards.front(), parts_.threads) +
+                     ", and this call asked not to be forked then; wait for it, or leave out "
+                     "refuse_if_hazard");
+    return;
+  }
+  const uint64_t resident = ReadResidentBytes();
   // No signal may meet the child before its handlers are those of a new process.
   const uint64_t all = ~uint64_t{0};
   uint64_t signals = 0;
@@ -133,6 +161,8 @@ void Forker::Fork(ForkedCall* call) {
   note.gate_wait_ns = before - at_gate;
   note.threads_at_fork = threads;
   note.slot = call->slot();
+  note.max_rss_bytes = resident;
+  const std::string hazard_bytes = ToHazardBytes(hazards);
 
   auto process = std::make_unique<ProcessJob>();
   process->job_key = job.job_key();
@@ -140,7 +170,7 @@ void Forker::Fork(ForkedCall* call) {
   process->slot = call->slot();
   process->pid = pid;
   parts_.reaper->Watch(
-      parts_.processes->Add(std::move(process), [this, &note] { parts_.notes->Add(note); }));
+      parts_.processes->Add(std::move(process), [&] { parts_.notes->Add(note, hazard_bytes); }));
 }
 
 void Forker::Fail(const StartJob& job, std::string_view step, int error_number,

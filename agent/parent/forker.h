@@ -16,6 +16,7 @@
 #include "agent/parent/reaper.h"
 #include "agent/parent/task_libraries.h"
 #include "brood/internal/v1/frames.pb.h"
+#include "common/base/unique_fd.h"
 
 namespace brood {
 
@@ -37,7 +38,7 @@ class Forker {
     int null_input = -1;  // /dev/null
     int doorbell = -1;    // write end
   };
-  explicit Forker(Parts parts) : parts_(parts) {}
+  explicit Forker(Parts parts);
   Forker(const Forker&) = delete;
   Forker& operator=(const Forker&) = delete;
 
@@ -54,7 +55,10 @@ class Forker {
   void FailPrepared(const ForkedCall& call, std::string_view step, int error_number,
                     std::string_view sentence);
 
+  uint64_t ReadResidentBytes() const;
+
   const Parts parts_;
+  const UniqueFd memory_file_;  // /proc/self/statm: opened once, read before each fork
   std::deque<internal::v1::StartJob> waiting_;
   bool starved_ = false;  // no slot for the front
 };

@@ -16,6 +16,7 @@
 namespace brood {
 
 void ThreadCall::NoteStarted() {
+  tid_.store(::gettid(), std::memory_order_relaxed);
   Note note;
   note.kind = NoteKind::kStarted;
   note.job_key = job_key();

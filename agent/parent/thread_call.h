@@ -24,6 +24,9 @@ class ThreadCall final : public RunningCall {
   // When its creation began: CLOCK_BOOTTIME.
   void set_created_ns(int64_t ns) { created_ns_ = ns; }
 
+  // 0 before it runs; any thread.
+  int32_t tid() const { return tid_.load(std::memory_order_relaxed); }
+
   // Notes, quietly: it runs; and how it ended (a BROOD_TASK_…).
   void NoteStarted();
   void NoteEnded(int ended);
@@ -43,6 +46,7 @@ class ThreadCall final : public RunningCall {
   Notes* const notes_;
   JobStreams* const streams_;
   int64_t created_ns_ = 0;
+  std::atomic<int32_t> tid_{0};
   std::atomic<uint32_t> stop_{0};  // a futex: who sleeps waits for it
   JobPipes pipes_;                 // made by the first write
   // The latest progress, and whether it still has to be noted.

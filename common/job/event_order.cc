@@ -63,7 +63,8 @@ Status CheckExited(const v1::Event& event) {
 }
 
 // What the payload says by itself, and of the events before it in `seen`.
-Status CheckEnd(const v1::Event& event, v1::Mode mode, bool cancel_asked, bool timed_out) {
+Status CheckEnd(const v1::Event& event, v1::Mode mode, bool cancel_asked, bool timed_out,
+                bool suspected) {
   v1::EndCause cause = v1::END_CAUSE_UNSPECIFIED;
   bool stopped = false;
   if (event.has_exited()) {
@@ -89,6 +90,9 @@ Status CheckEnd(const v1::Event& event, v1::Mode mode, bool cancel_asked, bool t
   }
   if (cause == v1::END_CAUSE_TIMED_OUT && !timed_out) {
     return Broken(event, "its cause is a time-out, but no TIMED_OUT came before");
+  }
+  if (cause == v1::END_CAUSE_INHERITED_LOCK && !suspected) {
+    return Broken(event, "its cause is an inherited lock, but no STUCK_SUSPECTED came before");
   }
   if (stopped && !cancel_asked && !timed_out) {
     return Broken(event, "its thread stopped as asked, but nobody had asked");
@@ -221,7 +225,8 @@ Status EventOrder::CheckJob(const v1::Event& event, Life* life) {
   if (IsEnd(event)) {
     return CheckEnd(event, life->mode,
                     !life->whole || life->seen.count(v1::Event::kCancelRequested) > 0,
-                    !life->whole || life->seen.count(v1::Event::kTimedOut) > 0);
+                    !life->whole || life->seen.count(v1::Event::kTimedOut) > 0,
+                    !life->whole || life->seen.count(v1::Event::kStuckSuspected) > 0);
   }
   return Ok();
 }

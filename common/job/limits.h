@@ -42,4 +42,10 @@ inline constexpr int64_t kTimeoutSecondsMax = 10LL * 365 * 86'400;
 inline constexpr int64_t kKillGraceSecondsMax = 3600;
 inline constexpr int64_t kKillGraceSecondsDefault = 10;
 
+// A reading of a process's page meters takes up to some milliseconds.
+inline constexpr int32_t kMeterNanosMin = 50'000'000;
+// Below it, a wait that is merely long could not be told from one that is for ever.
+inline constexpr int32_t kKillIfStuckNanosMin = 100'000'000;
+inline constexpr int64_t kPeriodSecondsMax = 3600;
+
 }  // namespace brood

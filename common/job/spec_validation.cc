@@ -187,6 +187,31 @@ Status CheckTimes(const v1::JobSpec& spec) {
   return CheckDuration("spec.kill_grace", spec.kill_grace(), kKillGraceSecondsMax, "0 to 1 hour");
 }
 
+// A period: nothing, or from `least` nanoseconds to an hour.
+Status CheckPeriod(const std::string& field, const google::protobuf::Duration& period,
+                   int32_t least) {
+  const std::string range = std::to_string(least / 1'000'000) + " ms to 1 hour, or leave it out";
+  if (Status bad = CheckDuration(field, period, kPeriodSecondsMax, range)) return bad;
+  if (period.seconds() == 0 && period.nanos() > 0 && period.nanos() < least) {
+    return FieldError(field, std::to_string(period.nanos()) + " ns is out of range; give " + range);
+  }
+  return Ok();
+}
+
+// What is about the copy of a parent's memory is for forked calls only.
+Status CheckForkWishes(const v1::JobSpec& spec) {
+  if (Status bad = CheckPeriod("spec.memory_meter", spec.memory_meter(), kMeterNanosMin))
+    return bad;
+  if (Status bad = CheckPeriod("spec.kill_if_stuck", spec.kill_if_stuck(), kKillIfStuckNanosMin))
+    return bad;
+  if (spec.has_call()) return Ok();
+  const std::string why =
+      "a command executes another program and inherits no locks; leave it out, or call a task";
+  if (spec.refuse_if_hazard()) return Unsupported("spec.refuse_if_hazard", why);
+  if (spec.has_kill_if_stuck()) return Unsupported("spec.kill_if_stuck", why);
+  return Ok();
+}
+
 Status CheckLimits(const v1::JobSpec& spec) {
   const std::string field = "spec.limits";
   for (int i = 0; i < spec.limits_size(); ++i) {
@@ -266,6 +291,15 @@ Status CheckThread(const v1::JobSpec& spec) {
   if (spec.stdin_stream()) {
     return Unsupported("spec.stdin_stream", "a thread has its process's standard input" + cure);
   }
+  if (spec.has_memory_meter()) {
+    return Unsupported("spec.memory_meter", "a thread has its process's pages" + cure);
+  }
+  if (spec.refuse_if_hazard()) {
+    return Unsupported("spec.refuse_if_hazard", "a thread is not forked" + cure);
+  }
+  if (spec.has_kill_if_stuck()) {
+    return Unsupported("spec.kill_if_stuck", "a thread inherits no locks" + cure);
+  }
   if (spec.limits_size() > 0) {
     return Unsupported("spec.limits[0]", Quoted(spec.limits(0).name()) +
                                              ": the kernel limits processes, not threads" + cure);
@@ -298,6 +332,7 @@ Status ValidateJobSpec(const v1::JobSpec& spec) {
                       std::to_string(spec.umask()) + " is out of range; give 0 to 0777 (511)");
   }
   if (Status bad = CheckTimes(spec)) return bad;
+  if (Status bad = CheckForkWishes(spec)) return bad;
   if (Status bad = CheckLimits(spec)) return bad;
   if (Status bad = CheckLabels(spec)) return bad;
   if (!spec.run_id().empty()) {

@@ -45,11 +45,28 @@ std::string Ending(const v1::ThreadEnded& ended) {
   }
 }
 
+std::string HazardText(const v1::Hazard& hazard) {
+  const std::string job = hazard.job_id().empty() ? "not recorded" : hazard.job_id();
+  switch (hazard.kind()) {
+    case v1::HAZARD_KIND_MUTEX:
+      return "mutex " + hazard.name() + " held by " + job;
+    case v1::HAZARD_KIND_STREAM:
+      return "lock of " + hazard.name() + " held";
+    default:
+      return "thread " + job;
+  }
+}
+
 std::string Started(const v1::Event& event) {
   std::string text = "pid " + std::to_string(event.unit().pid());
   if (event.unit().mode() == v1::MODE_THREAD) text += ", tid " + std::to_string(event.unit().tid());
   if (event.unit().has_ppid()) text += ", ppid " + std::to_string(event.unit().ppid());
-  return text + ", took " + Micros(event.started().fork_time());
+  text += ", took " + Micros(event.started().fork_time());
+  if (event.started().has_memory_bytes())
+    text += " to copy " + std::to_string(event.started().memory_bytes() >> 10) + " KiB";
+  for (const v1::Hazard& hazard : event.started().hazards())
+    text += ", hazard: " + HazardText(hazard);
+  return text;
 }
 
 std::string Ended(const v1::ParentEnded& ended) {

@@ -60,6 +60,14 @@ void Declare(CLI::App& app, RunOptions& options) {
   app.add_option("--cwd", options.directory, "the jobs' working directory")->type_name("DIR");
   app.add_option("--call", options.call, "call a task with ARG… instead of running a command")
       ->type_name("LIBRARY.TASK");
+  app.add_option("--meter", options.meter,
+                 "sample the page meters of the jobs so often (MEMORY_PAGES)")
+      ->type_name("DURATION");
+  app.add_flag("--refuse-if-hazard", options.refuse_if_hazard,
+               "do not fork a call while other threads hold, or may hold, a lock");
+  app.add_option("--kill-if-stuck", options.kill_if_stuck,
+                 "kill a forked call that has waited so long for a lock that nobody can open")
+      ->type_name("DURATION");
   app.add_flag("--explain", options.explain, "say which mode would be taken and why; run nothing");
   AddFormatOption(app, options.format, "text|json|jsonl");
   AddChoice<Labels>(

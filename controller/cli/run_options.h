@@ -24,6 +24,9 @@ struct RunOptions {
   std::string grace;
   std::vector<std::string> environment;  // NAME=VALUE, or NAME: the caller's value
   std::string directory;
+  std::string meter;          // a period
+  std::string kill_if_stuck;  // a time
+  bool refuse_if_hazard = false;
   std::string call;  // LIBRARY.TASK, or empty for a command
   bool explain = false;
   OutputFormat format = OutputFormat::kText;

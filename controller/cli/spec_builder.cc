@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/job/text.h"
 #include "common/job/duration.h"
+#include "common/job/text.h"
 #include "controller/cli/run_id.h"
 
 namespace brood::cli {
@@ -117,6 +117,17 @@ Status AddTimes(const RunOptions& options, v1::JobSpec& spec) {
     if (!grace) return grace.error();
     *spec.mutable_kill_grace() = *grace;
   }
+  if (!options.meter.empty()) {
+    auto meter = ParseDuration(options.meter, "--meter");
+    if (!meter) return meter.error();
+    *spec.mutable_memory_meter() = *meter;
+  }
+  if (!options.kill_if_stuck.empty()) {
+    auto time = ParseDuration(options.kill_if_stuck, "--kill-if-stuck");
+    if (!time) return time.error();
+    *spec.mutable_kill_if_stuck() = *time;
+  }
+  spec.set_refuse_if_hazard(options.refuse_if_hazard);
   return Ok();
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/experiment/experiment_file.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -12,17 +10,17 @@
 #include <utility>
 
 #include "brood/v1/event.pb.h"
-#include "common/job/duration.h"
 #include "common/job/job_id.h"
 #include "common/job/nearest_word.h"
 #include "common/job/spec_validation.h"
+#include "controller/experiment/toml_reader.h"
 
 namespace brood {
 namespace {
 
 constexpr int64_t kWithinDefaultNanos = 30'000'000'000;
 
-using Keys = std::vector<std::string>;
+using Keys = TomlReader::Keys;
 
 const std::map<std::string, StepKind>& StepKinds() {
   static const auto* const kinds =
@@ -62,22 +60,13 @@ Keys KeysOf(StepKind kind) {
 }
 
 // Reads one file; the first error stays.
-class Reader {
+class Reader : private TomlReader {
  public:
-  explicit Reader(std::string origin) : origin_(std::move(origin)) {}
+  explicit Reader(std::string origin) : TomlReader(std::move(origin)) {}
 
   Result<Experiment> Read(std::string_view text) {
-    if (text.size() > kExperimentBytesMax) {
-      return Error{ErrorCode::kInvalidArgument, "EXPERIMENT_TOO_LARGE",
-                   origin_ + " is larger than 1 MiB; split it", "FILE"};
-    }
-    toml::table file;
-    try {
-      file = toml::parse(text);
-    } catch (const toml::parse_error& error) {
-      Fail(error.source(), std::string(error.description()));
-      return *error_;
-    }
+    const toml::table file = Parse(text);
+    if (error_) return *error_;
     CheckKeys(file, {"name", "title", "says", "step", "claim", "figure"}, "an experiment");
     experiment_.name = Text(file, "name", true);
     if (!error_ && ValidateJobId("name", experiment_.name)) {
@@ -97,99 +86,6 @@ class Reader {
   }
 
  private:
-  void Fail(const toml::source_region& where, const std::string& why) {
-    if (error_) return;
-    error_ = Error{ErrorCode::kInvalidArgument, "BAD_EXPERIMENT",
-                   origin_ + ", line " + std::to_string(where.begin.line) + ", column " +
-                       std::to_string(where.begin.column) + ": " + why,
-                   "FILE"};
-  }
-
-  static Place PlaceOf(const toml::node& node) {
-    return Place{node.source().begin.line, node.source().begin.column};
-  }
-
-  static std::string List(const Keys& keys) {
-    std::string list;
-    for (const std::string& key : keys) list += (list.empty() ? "" : ", ") + key;
-    return list;
-  }
-
-  // "'parnt' is not understood …; did you mean 'parent'?"
-  static std::string NotUnderstood(const std::string& word, const Keys& known,
-                                   const std::string& what) {
-    const std::string nearest = NearestWord(word, known);
-    return "'" + word + "' is not understood in " + what +
-           (nearest.empty() ? "; there are " + List(known) : "; did you mean '" + nearest + "'?");
-  }
-
-  void CheckKeys(const toml::table& table, const Keys& known, const std::string& what) {
-    for (const auto& [key, value] : table) {
-      const std::string name(key.str());
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
-        Fail(key.source(), NotUnderstood(name, known, what));
-      }
-    }
-  }
-
-  template <typename F>
-  void Each(const toml::table& file, const char* key, F add) {
-    const toml::node* const node = file.get(key);
-    if (node == nullptr || error_) return;
-    const toml::array* const array = node->as_array();
-    if (array == nullptr) return Fail(node->source(), std::string("write [[") + key + "]]");
-    for (const toml::node& one : *array) {
-      const toml::table* const table = one.as_table();
-      if (table == nullptr) return Fail(one.source(), std::string("write [[") + key + "]]");
-      if (!error_) add(*table);
-    }
-  }
-
-  std::string Text(const toml::table& table, const char* key, bool needed) {
-    const toml::node* const node = table.get(key);
-    if (node == nullptr) {
-      if (needed) Fail(table.source(), std::string("'") + key + "' is missing");
-      return "";
-    }
-    if (!node->is_string()) {
-      Fail(node->source(), std::string("'") + key + "' must be a text");
-      return "";
-    }
-    return node->value_or(std::string());
-  }
-
-  bool Flag(const toml::table& table, const char* key) {
-    const toml::node* const node = table.get(key);
-    if (node == nullptr) return false;
-    if (!node->is_boolean()) Fail(node->source(), std::string("'") + key + "' is true or false");
-    return node->value_or(false);
-  }
-
-  Keys Texts(const toml::table& table, const char* key) {
-    Keys texts;
-    const toml::node* const node = table.get(key);
-    if (node == nullptr) return texts;
-    const toml::array* const array = node->as_array();
-    if (array == nullptr) {
-      Fail(node->source(), std::string("'") + key + "' must be a list of texts");
-      return texts;
-    }
-    for (const toml::node& one : *array) {
-      if (!one.is_string()) Fail(one.source(), std::string("'") + key + "' holds texts only");
-      texts.push_back(one.value_or(std::string()));
-    }
-    return texts;
-  }
-
-  std::optional<google::protobuf::Duration> Duration(const toml::table& table, const char* key) {
-    const toml::node* const node = table.get(key);
-    if (node == nullptr) return std::nullopt;
-    Result<google::protobuf::Duration> duration = ParseDuration(Text(table, key, false), key);
-    if (duration) return *duration;
-    Fail(node->source(), duration.error().message);
-    return std::nullopt;
-  }
-
   void AddStep(const toml::table& table) {
     if (experiment_.steps.size() == kStepsMax)
       return Fail(table.source(), "there are more than 1000 steps; split the experiment");
@@ -457,10 +353,8 @@ class Reader {
     experiment_.figures.push_back(std::move(figure));
   }
 
-  const std::string origin_;
   Experiment experiment_;
   std::map<std::string, Known> names_;
-  std::optional<Error> error_;
 };
 
 }  // namespace

@@ -6,9 +6,12 @@
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/job/event_order.h"
@@ -203,6 +206,33 @@ TEST_F(ParentEndsTest, TheNextLifeHasFreshMemoryAndTheNextNumber) {
   read.mutable_spec()->set_parent("p");
   const v1::Event ended = FindEvent(agent_.Run({read}), Payload::kThreadEnded);
   EXPECT_THAT(ended.thread_ended().threw().what(), ::testing::HasSubstr("does not exist"));
+}
+
+// Of the agent: what it holds of a life is to be let go with the last of its forks.
+size_t OpenFiles(int pid) {
+  size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
+    static_cast<void>(entry);
+    ++count;
+  }
+  return count;
+}
+
+TEST_F(ParentEndsTest, TheAgentKeepsNothingOfALifeOnceItsForksHaveEnded) {
+  agent_.Run({CommandJob("warm", {"true"})});
+  const size_t before = OpenFiles(agent_.pid());
+  StartParent();
+  Submit({CallJob("fork", v1::MODE_FORK, "demo.orphan", {})});
+  agent_.WaitFor("fork", [](const v1::Event& event) { return event.has_progress(); });
+  ASSERT_TRUE(EndParent(v1::PARENT_END_RETURN).ok());
+  Whole("fork");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (OpenFiles(agent_.pid()) != before && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(OpenFiles(agent_.pid()), before);
+  EXPECT_FALSE(std::filesystem::exists(agent_.directory() + "/state/parents/p-1"));
 }
 
 TEST_F(ParentEndsTest, EndingAgainIsRefusedWithTheReason) {
