@@ -151,6 +151,24 @@ void MemoryWatch::Poll() {
   for (const Processes::Fork& fork : processes.forks) {
     if (fork.slot != UINT32_MAX) reader_->ReadFork(fork.slot, fork.job_key, take);
   }
+  TellAll(std::move(changes), processes);
+}
+
+void MemoryWatch::PollJob(uint64_t job_key, uint32_t slot) {
+  if (watchers_.empty() || reader_ == nullptr) return;
+  std::vector<WatchedChange> changes = std::exchange(waiting_, {});
+  const WatchReader::Sink take = [&changes](WatchedChange change) {
+    changes.push_back(std::move(change));
+  };
+  if (slot == UINT32_MAX) {
+    reader_->ReadThreads(take, job_key);
+  } else {
+    reader_->ReadFork(slot, job_key, take);
+  }
+  if (!changes.empty()) TellAll(std::move(changes), FindProcesses());
+}
+
+void MemoryWatch::TellAll(std::vector<WatchedChange> changes, const Processes& processes) {
   for (WatchedChange& change : changes) {
     if (!Covers(change.cell)) continue;
     if (!Tell(change, processes) && waiting_.size() < kWaitingMax) {

@@ -40,8 +40,11 @@ class MemoryWatch {
   // The parent has taken note of it.
   void OnWatching(uint64_t generation);
 
-  // Takes in what was written up to now: before an end of a job is, so that its writes come first.
+  // Takes in what was written up to now.
   void Poll();
+  // The same of one job, whose end is about to be taken in: its writes come first. `slot` is that
+  // of a forked call, kNoSlot for a thread. Others' wait for their window.
+  void PollJob(uint64_t job_key, uint32_t slot);
 
  private:
   struct Watcher {
@@ -55,6 +58,7 @@ class MemoryWatch {
   void ArmTimer();
   bool Covers(const std::string& cell) const;
   Processes FindProcesses() const;
+  void TellAll(std::vector<WatchedChange> changes, const Processes& processes);
   // False if the job is not known to have started yet.
   bool Tell(const WatchedChange& change, const Processes& processes);
   void AddMemoryReadings(const WatchedChange& change, const Processes& processes,

@@ -231,7 +231,7 @@ void ParentLink::ReadNotes() {
   Receive(&main_);
   for (const auto& [note, text] : notes_) {
     // What a job wrote comes before its end.
-    if (IsEnd(note.kind)) watch_.Poll();
+    if (IsEnd(note.kind)) watch_.PollJob(note.job_key, note.slot);
     OnNote(note, text);
   }
   notes_.clear();

@@ -56,10 +56,10 @@ void WatchReader::SkipThreads() {
   ring.position = head.head;
 }
 
-void WatchReader::ReadThreads(const Sink& sink) {
+void WatchReader::ReadThreads(const Sink& sink, uint64_t writer) {
   WatchRing head;
   if (!ReadHead(ThreadRingOffset(), &head) || head.owner == 0) return;
-  Read(ThreadRingOffset(), kThreadEntries, head, &rings_[0], sink);
+  Read(ThreadRingOffset(), kThreadEntries, head, writer, &rings_[0], sink);
 }
 
 void WatchReader::ReadFork(uint32_t slot, uint64_t job_key, const Sink& sink) {
@@ -71,11 +71,11 @@ void WatchReader::ReadFork(uint32_t slot, uint64_t job_key, const Sink& sink) {
     ring = Ring();
     ring.owner = job_key;
   }
-  Read(ForkRingOffset(slot), kForkEntries, head, &ring, sink);
+  Read(ForkRingOffset(slot), kForkEntries, head, 0, &ring, sink);
 }
 
-void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, Ring* ring,
-                       const Sink& sink) {
+void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, uint64_t writer,
+                       Ring* ring, const Sink& sink) {
   if (ring->position > head.head) ring->position = head.head;  // It never goes back.
   if (head.head - ring->position > entries) ring->position = head.head - entries;
   const uint64_t fresh = ring->position;
@@ -83,6 +83,7 @@ void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, R
   // Those that were amended since they were told.
   for (auto& [name, cell] : ring->cells) {
     if (cell.index >= fresh || head.head - cell.index > entries) continue;
+    if (writer != 0 && cell.writer != writer) continue;
     if (ReadEntry(offset, entries, cell.index, &entry)) Tell(entry, cell.index, ring, sink);
   }
   for (; ring->position < head.head; ++ring->position) ring->untold.insert(ring->position);
@@ -127,7 +128,7 @@ void WatchReader::Tell(const WatchEntry& entry, uint64_t index, Ring* ring, cons
     change.before_kind = cell.after_kind;
     change.before = cell.after;
   }
-  cell = CellState{index, entry.total, change.after_kind, change.after};
+  cell = CellState{index, entry.writer, entry.total, change.after_kind, change.after};
   change.cell = std::move(name);
   sink(std::move(change));
 }

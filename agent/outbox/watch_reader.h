@@ -42,14 +42,16 @@ class WatchReader {
   // What stands in the threads' ring by now will not be told.
   void SkipThreads();
   // Hands over what is new, in the order of the ring; each write is counted in exactly one change.
-  void ReadThreads(const Sink& sink);
+  // With `writer`, a job key, what is new in entries that were told of waits unless they are its.
+  void ReadThreads(const Sink& sink, uint64_t writer = 0);
   // The same for the forked call in that slot.
   void ReadFork(uint32_t slot, uint64_t job_key, const Sink& sink);
 
  private:
   struct CellState {
-    uint64_t index = 0;  // of its newest entry
-    uint64_t total = 0;  // told so far
+    uint64_t index = 0;   // of its newest entry
+    uint64_t writer = 0;  // of that entry
+    uint64_t total = 0;   // told so far
     uint16_t after_kind = 0;
     std::string after;
   };
@@ -61,7 +63,8 @@ class WatchReader {
   };
   bool ReadHead(size_t offset, WatchRing* ring) const;
   bool ReadEntry(size_t offset, uint32_t entries, uint64_t index, WatchEntry* entry) const;
-  void Read(size_t offset, uint32_t entries, const WatchRing& head, Ring* ring, const Sink& sink);
+  void Read(size_t offset, uint32_t entries, const WatchRing& head, uint64_t writer, Ring* ring,
+            const Sink& sink);
   static void Tell(const WatchEntry& entry, uint64_t index, Ring* ring, const Sink& sink);
 
   const UniqueFd fd_;

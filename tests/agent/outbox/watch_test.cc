@@ -171,6 +171,23 @@ TEST_F(WatchTest, AnEntryThatIsBeingWrittenIsLeftForLater) {
   EXPECT_TRUE(ReadThreads().empty());
 }
 
+TEST_F(WatchTest, BeforeTheEndOfOneJobOthersEntriesAreNotReadAgain) {
+  WatchPlace mine;
+  WatchPlace other;
+  Write("mine", 5, &mine);
+  Write("other", 6, &other);
+  EXPECT_EQ(ReadThreads().size(), 2u);
+  Write("mine", 5, &mine);
+  Write("other", 6, &other);
+  std::vector<WatchedChange> changes;
+  reader_->ReadThreads([&](WatchedChange change) { changes.push_back(std::move(change)); }, 5);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].cell, "mine");
+  const std::vector<WatchedChange> rest = ReadThreads();
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].cell, "other");
+}
+
 TEST_F(WatchTest, AFileThatIsNoneTellsNothing) {
   std::ofstream(directory_.path() + "/watch", std::ios::trunc) << "short";
   EXPECT_TRUE(ReadThreads().empty());
