@@ -25,6 +25,7 @@ std::vector<Command> AllCommands() {
       // The lesson.
       ExperimentCommand(),
       // The rest.
+      TwinCommand(),
       DemoCommand(),
       DoctorCommand(),
       VersionCommand(),

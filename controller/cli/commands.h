@@ -24,6 +24,7 @@ Command TreeCommand();
 Command AgentCommand();
 Command LabCommand();
 Command ExperimentCommand();
+Command TwinCommand();
 Command DemoCommand();
 Command DoctorCommand();
 Command VersionCommand();

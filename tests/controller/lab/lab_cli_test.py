@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
@@ -139,6 +140,41 @@ class HostCommandsTest(CliTest):
         self.assertEqual([parameter["type"] for parameter in tasks["demo.add"]["parameters"]],
                          ["TEXT", "INT"])
         self.assertIn("demo.words", self.brood("tasks", "-w", "host1").stdout)
+
+    def test_a_twin_run_says_how_thread_and_fork_differ_and_leaves_no_parent(self):
+        answer = self.json("twin", "--rounds", "2", "-w", "@lab")
+        for host in answer["hosts"]:
+            said = {finding["topic"]: finding for finding in host["findings"]}
+            for topic in ("process", "parent", "sibling", "end"):
+                self.assertEqual(said[topic]["verdict"], "DIFFER", said[topic])
+            self.assertEqual(said["start value"]["verdict"], "SAME", said["start value"])
+            for read in host["rounds"]:
+                self.assertEqual(read["thread"]["pid"], host["parentPid"])
+                self.assertEqual(read["fork"]["ppid"], host["parentPid"])
+                self.assertEqual(read["after"]["value"], read["before"]["value"] + 1)
+                self.assertEqual(read["after"]["outside"], read["after"]["value"])
+        self.assertEqual(self.living_parents(), {"default"})
+        table = self.brood("twin", "--rounds", "1", "-w", "host1", "demo.add", "mine", "5").stdout
+        self.assertIn("AS A THREAD", table)
+        self.assertIn("What the thread wrote was in the parent's memory", table)
+
+    def test_a_twin_run_that_is_stopped_ends_its_jobs_and_its_parent(self):
+        with subprocess.Popen([BROOD, "twin", "-w", "host1", "demo.hold", "60"], env=self.environment,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
+            end = time.monotonic() + SECONDS
+            while '"RUNNING"' not in self.brood("ps", "-l", "-w", "host1", "-o", "json").stdout:
+                self.assertLess(time.monotonic(), end)
+            program.send_signal(signal.SIGINT)
+            self.assertEqual(program.wait(SECONDS), -signal.SIGINT)
+        self.assertEqual(self.living_parents(), {"default"})
+
+    def test_a_twin_run_refuses_what_is_not_there(self):
+        self.assertIn("no task 'demo.nosuch'", self.brood("twin", "-w", "host1", "demo.nosuch", check=False).stderr)
+        self.assertIn("no parent 'nope' runs", self.brood("twin", "-w", "host1", "--parent", "nope", check=False).stderr)
+
+    def living_parents(self):
+        listed = self.brood("parent", "list", "-w", "@lab").stdout.splitlines()[1:]
+        return {row.split()[1] for row in listed if row.split()[3] != "ENDED"}
 
     def test_parents_start_and_end_as_asked(self):
         self.assertIn("RUNNING", self.brood("parent", "start", "second", "-w", "host1").stdout)
