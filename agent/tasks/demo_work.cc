@@ -28,6 +28,10 @@ using Seconds = std::chrono::duration<double>;
 constexpr double kSecondsMax = 100.0 * 366 * 24 * 3600;
 // How often a long task says how far it is and looks at its stop token.
 constexpr Seconds kStep(0.05);
+// The same for one that holds for long: a thousand of them at once would keep a CPU busy with it.
+constexpr Seconds kLongStep(1);
+// Steps of one that holds for neither long nor short.
+constexpr double kSteps = 200;
 // 64 KiB is what a pipe gives at most; larger reads of files gain little.
 constexpr size_t kReadBytes = 64 * 1024;
 // A sieve segment that stays in the first-level cache.
@@ -46,12 +50,13 @@ double CheckSeconds(double seconds) {
 
 void HoldFor(brood::Job& job, double seconds) {
   const Seconds whole(CheckSeconds(seconds));
+  const Seconds step = std::clamp(whole / kSteps, kStep, kLongStep);
   const auto start = Clock::now();
   for (;;) {
     const Seconds gone = Clock::now() - start;
     if (gone >= whole) break;
     job.Progress(gone / whole, "holding");
-    if (!job.sleep_for(std::min(kStep, whole - gone))) throw brood::Stopped();
+    if (!job.sleep_for(std::min(step, whole - gone))) throw brood::Stopped();
   }
   job.Progress(1, "held");
 }
