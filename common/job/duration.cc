@@ -2,7 +2,6 @@
 #include "common/job/duration.h"
 
 #include <charconv>
-#include <cmath>
 #include <cstdio>
 #include <map>
 
@@ -26,14 +25,14 @@ Result<google::protobuf::Duration> ParseDuration(std::string_view text, const st
   double nanos = -1;
   if (error == std::errc() && unit.empty() && number == 0) nanos = 0;
   for (const auto& row : kUnits) {
-    if (error == std::errc() && unit == row.name) nanos = std::round(number * row.nanos);
+    if (error == std::errc() && unit == row.name) nanos = number * row.nanos;
   }
   // The last comparison is false for "nan", too.
   if (!(nanos >= 0 && nanos <= kTenYearsNanos)) {
     return FieldError(field,
                       "'" + std::string(text) + "' is no duration; write 300ms, 1.5s, 2m or 1h");
   }
-  const auto whole = static_cast<int64_t>(nanos);
+  const auto whole = static_cast<int64_t>(nanos + 0.5);
   google::protobuf::Duration duration;
   duration.set_seconds(whole / 1'000'000'000);
   duration.set_nanos(static_cast<int32_t>(whole % 1'000'000'000));

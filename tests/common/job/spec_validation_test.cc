@@ -187,6 +187,37 @@ TEST(SpecValidationTest, RefusesNumbersOutOfRange) {
   EXPECT_EQ(grace(-1), "spec.kill_grace");
 }
 
+TEST(SpecValidationTest, RefusesWishesAboutTheCopyThatNobodyCanMeet) {
+  EXPECT_EQ(Fault(Call(), [](v1::JobSpec& s) { s.mutable_memory_meter()->set_nanos(49'999'999); }),
+            "spec.memory_meter");
+  EXPECT_EQ(Fault(Call(), [](v1::JobSpec& s) { s.mutable_memory_meter()->set_seconds(3601); }),
+            "spec.memory_meter");
+  EXPECT_EQ(Fault(Call(), [](v1::JobSpec& s) { s.mutable_kill_if_stuck()->set_nanos(1); }),
+            "spec.kill_if_stuck");
+  EXPECT_EQ(Fault(Call(),
+                  [](v1::JobSpec& s) {
+                    s.mutable_memory_meter()->set_nanos(50'000'000);
+                    s.mutable_kill_if_stuck()->set_seconds(3600);
+                    s.set_refuse_if_hazard(true);
+                  }),
+            "");
+  // A meter is for commands too; what is about locks is not.
+  EXPECT_EQ(Fault(Command(), [](v1::JobSpec& s) { s.mutable_memory_meter()->set_seconds(1); }), "");
+  const auto unsupported = [](v1::JobSpec spec, const std::function<void(v1::JobSpec&)>& change) {
+    change(spec);
+    const Status bad = ValidateJobSpec(spec);
+    return bad ? bad->reason + " " + bad->field : "";
+  };
+  EXPECT_EQ(unsupported(Command(), [](v1::JobSpec& s) { s.set_refuse_if_hazard(true); }),
+            "UNSUPPORTED_IN_MODE spec.refuse_if_hazard");
+  EXPECT_EQ(unsupported(Call(),
+                        [](v1::JobSpec& s) {
+                          s.set_mode(v1::MODE_THREAD);
+                          s.mutable_kill_if_stuck()->set_seconds(1);
+                        }),
+            "UNSUPPORTED_IN_MODE spec.kill_if_stuck");
+}
+
 TEST(SpecValidationTest, RefusesUnknownAndRepeatedLimits) {
   const auto limits = [](std::initializer_list<const char*> names) {
     return Fault(Command(), [&](v1::JobSpec& s) {

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a fork costs and risks, and what becomes of jobs while they live, read of real processes.
+#include <gmock/gmock.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/testing/agent_process.h"
+
+namespace brood::testing {
+namespace {
+
+using Payload = v1::Event;
+using ::testing::HasSubstr;
+
+class ForkRisksTest : public ::testing::Test {
+ protected:
+  void Submit(v1::JobSubmission job) {
+    v1::SubmitJobsRequest request;
+    *request.add_jobs() = std::move(job);
+    v1::SubmitJobsResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(agent_.jobs().SubmitJobs(&context, request, &response).ok());
+    ASSERT_EQ(response.accepted(0).error_code(), 0) << response.accepted(0).error_message();
+  }
+  // A thread that holds the library's mutex, and has done so before this returns.
+  void HoldMutex() {
+    Submit(CallJob("holder", v1::MODE_THREAD, "demo.mutex.hold", {"60"}));
+    agent_.WaitFor("holder", [](const v1::Event& event) { return event.has_progress(); });
+  }
+  void Cancel(const std::string& id) {
+    v1::CancelJobsRequest request;
+    request.add_job_ids(id);
+    request.mutable_grace()->set_nanos(100'000'000);
+    v1::CancelJobsResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(agent_.jobs().CancelJobs(&context, request, &response).ok());
+    agent_.WaitFor(id, [](const v1::Event& event) { return event.has_cleaned(); });
+  }
+
+  AgentProcess agent_;
+};
+
+TEST_F(ForkRisksTest, AForkSaysWhatItHadToCopyAndWhichLocksOthersHeld) {
+  const v1::Event alone =
+      FindEvent(agent_.Run({CallJob("alone", v1::MODE_FORK, "demo.noop", {})}), Payload::kStarted);
+  EXPECT_GT(alone.started().memory_bytes(), 1u << 20);
+  EXPECT_EQ(alone.started().hazards_size(), 0);
+  HoldMutex();
+  const v1::Event beside =
+      FindEvent(agent_.Run({CallJob("beside", v1::MODE_FORK, "demo.noop", {})}), Payload::kStarted);
+  ASSERT_EQ(beside.started().hazards_size(), 2);
+  const v1::Hazard& mutex = beside.started().hazards(0);
+  EXPECT_EQ(mutex.kind(), v1::HAZARD_KIND_MUTEX);
+  EXPECT_EQ(mutex.name(), "demo.mutex");
+  EXPECT_EQ(mutex.job_id(), "holder");
+  EXPECT_EQ(mutex.tid(), agent_.GetJob("holder").tid());
+  EXPECT_EQ(beside.started().hazards(1).kind(), v1::HAZARD_KIND_THREAD);
+}
+
+TEST_F(ForkRisksTest, ACallCanAskNotToBeForkedBesideAHazard) {
+  v1::JobSubmission careful = CallJob("alone", v1::MODE_FORK, "demo.noop", {});
+  careful.mutable_spec()->set_refuse_if_hazard(true);
+  EXPECT_EQ(FindEvent(agent_.Run({careful}), Payload::kExited).exited().exit_code(), 0);
+  HoldMutex();
+  careful.set_job_id("beside");
+  const v1::Event failed = FindEvent(agent_.Run({careful}), Payload::kFailedToStart);
+  EXPECT_EQ(failed.failed_to_start().step(), "hazard");
+  EXPECT_THAT(failed.failed_to_start().message(),
+              HasSubstr("'demo.mutex' is held by the job 'holder'"));
+}
+
+TEST_F(ForkRisksTest, AnInheritedLockIsSuspectedAndItsOwnerNamed) {
+  HoldMutex();
+  v1::JobSubmission job = CallJob("stuck", v1::MODE_FORK, "demo.mutex.lock", {});
+  job.mutable_spec()->mutable_kill_if_stuck()->set_nanos(100'000'000);
+  const std::vector<v1::Event> events = agent_.Run({job});
+  const v1::Event stuck = FindEvent(events, Payload::kStuckSuspected);
+  EXPECT_EQ(stuck.evidence(), v1::EVIDENCE_INFERRED);
+  EXPECT_EQ(stuck.stuck_suspected().owner_job_id(), "holder");
+  EXPECT_EQ(stuck.stuck_suspected().owner_tid(), agent_.GetJob("holder").tid());
+  const v1::Event exited = FindEvent(events, Payload::kExited);
+  EXPECT_EQ(exited.exited().signal(), SIGKILL);
+  EXPECT_EQ(exited.exited().cause(), v1::END_CAUSE_INHERITED_LOCK);
+}
+
+TEST_F(ForkRisksTest, AnHonestLongWaitIsNeverSuspectedNorKilled) {
+  HoldMutex();
+  // Asleep, waiting for what never comes, and computing: each for longer than a suspicion takes.
+  std::vector<v1::JobSubmission> jobs = {
+      CallJob("sleeps", v1::MODE_FORK, "demo.deaf", {"2"}),
+      CallJob("waits", v1::MODE_FORK, "demo.wait", {"never", "1", "2"}),
+      CallJob("computes", v1::MODE_FORK, "demo.spin", {"2"})};
+  for (v1::JobSubmission& job : jobs) {
+    job.mutable_spec()->mutable_kill_if_stuck()->set_nanos(100'000'000);
+  }
+  for (const v1::Event& event : agent_.Run(jobs)) {
+    EXPECT_FALSE(event.has_stuck_suspected()) << event.job_id();
+    const bool bad = event.has_exited() && event.exited().exit_code() != 0;
+    EXPECT_FALSE(bad) << event.job_id();
+  }
+}
+
+TEST_F(ForkRisksTest, TheMeterTellsWhatOfItsMemoryIsTheForksOwn) {
+  v1::JobSubmission job = CallJob("metered", v1::MODE_FORK, "demo.hold", {"60"});
+  job.mutable_spec()->mutable_memory_meter()->set_nanos(50'000'000);
+  Submit(job);
+  agent_.WaitFor("metered", [](const v1::Event& event) { return event.has_memory_pages(); });
+  const v1::MemoryPages pages =
+      FindEvent(agent_.Events("metered"), Payload::kMemoryPages).memory_pages();
+  EXPECT_GT(pages.private_dirty(), 0u);
+  EXPECT_GT(pages.shared_dirty(), 0u);
+  EXPECT_GE(pages.rss(), pages.private_dirty() + pages.shared_dirty());
+  Cancel("metered");
+}
+
+TEST_F(ForkRisksTest, WhatAJobHasStartedIsSeenAlsoWhereItHasLeftItsFamily) {
+  // One in a session of its own, whose parent is gone at once.
+  Submit(CommandJob("family", {"sh", "-c", "sleep 600 & setsid sh -c 'sleep 600 &'; wait"}));
+  std::set<int> seen;
+  agent_.WaitFor("family", [&](const v1::Event& event) {
+    if (event.has_descendant_seen()) seen.insert(event.descendant_seen().descendant().pid());
+    return seen.size() == 2;
+  });
+  EXPECT_EQ(seen.count(agent_.GetJob("family").pid()), 0u);
+  Cancel("family");
+}
+
+TEST_F(ForkRisksTest, TheEndOfADescendantIsSeenToo) {
+  const std::string gate = agent_.directory() + "/gate";
+  const std::string wait = "while [ ! -e " + gate + " ]; do sleep 0.02; done";
+  Submit(CommandJob("family", {"sh", "-c", "(" + wait + ") & while :; do sleep 0.2; done"}));
+  int32_t child = 0;
+  agent_.WaitFor("family", [&](const v1::Event& event) {
+    // The waiting shell, not one of the sleeps.
+    if (event.has_descendant_seen()) child = event.descendant_seen().descendant().pid();
+    return child != 0;
+  });
+  agent_.Run({CommandJob("open", {"touch", gate})});
+  agent_.WaitFor("family", [](const v1::Event& event) { return event.has_descendant_exited(); });
+  Cancel("family");
+}
+
+}  // namespace
+}  // namespace brood::testing
