@@ -8,6 +8,7 @@
 #include "agent/core/core.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "common/job/text.h"
 
 namespace brood {
 
@@ -45,7 +46,7 @@ Status Core::Cancel(Instant now, const std::string& job_id, int64_t grace_ns, co
   const auto key = keys_.find(job_id);
   if (key == keys_.end()) {
     return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                 "host '" + options_.host + "' knows no job '" + job_id + "'", "job_ids"};
+                 "host '" + options_.host + "' knows no job " + Quoted(job_id), "job_ids"};
   }
   CoreJob* const job = Live(key->second);
   // Asking again changes nothing, and what has ended needs no end.
@@ -84,7 +85,7 @@ Status Core::Signal(Instant, const std::string& job_id, int32_t signal, bool who
   const CoreJob* const job = Find(job_id);
   if (job == nullptr) {
     return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                 "host '" + options_.host + "' knows no job '" + job_id + "'", "job_ids"};
+                 "host '" + options_.host + "' knows no job " + Quoted(job_id), "job_ids"};
   }
   if (job->is_thread()) {
     return Error{ErrorCode::kFailedPrecondition, "UNSUPPORTED_IN_MODE",

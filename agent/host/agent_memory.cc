@@ -8,6 +8,7 @@
 #include "agent/core/spec_frame.h"
 #include "agent/host/agent.h"
 #include "agent/host/cell_readings.h"
+#include "common/job/text.h"
 
 namespace brood {
 namespace {
@@ -71,8 +72,8 @@ void Agent::AnswerMemory(const ParentKey& key, const v1::ReadMemoryRequest& requ
                          const internal::v1::MemoryAnswer& answer, const MemoryDone& done) {
   if (!answer.missing_cell().empty()) {
     return done(Error{ErrorCode::kNotFound, "NO_SUCH_CELL",
-                      "parent '" + key.name + "' has no cell '" + answer.missing_cell() +
-                          "'; the first write makes it",
+                      "parent '" + key.name + "' has no cell " + Quoted(answer.missing_cell()) +
+                          "; the first write makes it",
                       "cells"});
   }
   if (!answer.error().empty()) {

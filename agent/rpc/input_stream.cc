@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/rpc/limits.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -19,9 +20,10 @@ Status InputChunks::FindJob() {
   return agent_->sequencer()->Look([this](const Core& core) -> Status {
     const CoreJob* const job = core.Find(request_.job_id());
     if (job == nullptr) {
-      return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                   "host '" + agent_->options().name + "' knows no job '" + request_.job_id() + "'",
-                   "job_id"};
+      return Error{
+          ErrorCode::kNotFound, "NO_SUCH_JOB",
+          "host '" + agent_->options().name + "' knows no job " + Quoted(request_.job_id()),
+          "job_id"};
     }
     if (!job->view.spec().stdin_stream()) {
       return Error{ErrorCode::kFailedPrecondition, "NO_INPUT",
@@ -40,7 +42,11 @@ Status InputChunks::FindJob() {
 
 void InputChunks::OnReadDone(bool ok) {
   if (!ok) {
-    if (job_key_ != 0) agent_->inputs()->Close(job_key_);
+    if (job_key_ == 0) {
+      return End(
+          ToGrpcStatus(FieldError("job_id", "no message named a job; name one in the first")));
+    }
+    agent_->inputs()->Close(job_key_);
     response_->set_written_bytes(written_);
     return End(grpc::Status::OK);
   }

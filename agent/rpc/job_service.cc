@@ -12,6 +12,8 @@
 #include "agent/rpc/run_stream.h"
 #include "agent/rpc/submission.h"
 #include "agent/rpc/watch_stream.h"
+#include "common/job/job_id.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -89,8 +91,8 @@ grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* contex
   });
   if (found) return Answer(context, Ok());
   return Answer(context, Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                               "host '" + agent_->options().name + "' knows no job '" +
-                                   request->job_id() + "'",
+                               "host '" + agent_->options().name + "' knows no job " +
+                                   Quoted(request->job_id()),
                                "job_id"});
 }
 
@@ -104,6 +106,13 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* cont
   }
   if (request->page_size() < 0) {
     return Answer(context, FieldError("page_size", "it is negative; take 0 to 1000"));
+  }
+  if (!v1::JobState_IsValid(request->state())) {
+    return Answer(context,
+                  FieldError("state", std::to_string(request->state()) + " is no state of a job"));
+  }
+  if (!request->run_id().empty()) {
+    if (const Status bad = ValidateJobId("run_id", request->run_id())) return Answer(context, bad);
   }
   const int size =
       request->page_size() == 0 ? kListPageDefault : std::min(request->page_size(), kListPageMax);
@@ -136,7 +145,9 @@ grpc::ServerUnaryReactor* JobService::CancelJobs(grpc::CallbackServerContext* co
   if (request->has_grace()) {
     // Seconds first: the product of a hostile value must not overflow.
     const int64_t seconds = request->grace().seconds();
-    grace = seconds < 0 || seconds > 3'600 ? -1 : DurationNanos(request->grace());
+    const int32_t nanos = request->grace().nanos();
+    const bool whole = seconds >= 0 && seconds <= 3'600 && nanos >= 0 && nanos < kNanosPerSecond;
+    grace = whole ? DurationNanos(request->grace()) : -1;
     if (grace < 0 || grace > kGraceMaxNanos)
       return Answer(context, FieldError("grace", "take 0 s to 1 hour"));
   }

@@ -15,6 +15,9 @@ inline constexpr int kMessageBytesMax = 1 << 20;
 inline constexpr int kMetadataBytesMax = 16 << 10;
 inline constexpr int kJobsPerRequestMax = 64;
 inline constexpr int kJobIdsPerRequestMax = 1'024;
+// Answers of one RunJobs call that may wait for a client that sends and does not read: each
+// is 20 KiB at the worst. With as many, the next request is not taken.
+inline constexpr size_t kAnswersWaitingMax = 16;
 // Streams of one connection; a program that wants more opens another one.
 inline constexpr int kStreamsPerConnectionMax = 100;
 // Connections at once; each costs some tens of KiB. Checked at accept by the

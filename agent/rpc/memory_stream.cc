@@ -8,6 +8,7 @@
 #include "agent/rpc/message_bytes.h"
 #include "brood/v1/parent_service.pb.h"
 #include "common/job/job_id.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -54,8 +55,8 @@ Status MemoryStream::Check(const v1::WatchMemoryRequest& request) {
   for (int i = 0; i < request.cells_size(); ++i) {
     if (!IsCellName(request.cells(i))) {
       return FieldError("cells[" + std::to_string(i) + "]",
-                        "'" + request.cells(i) +
-                            "' is no name of a cell; those are 1 to 64 of A-Z a-z 0-9 . _ -");
+                        Quoted(request.cells(i)) +
+                            " is no name of a cell; those are 1 to 64 of A-Z a-z 0-9 . _ -");
     }
   }
   return request.resume_token().empty() ? Ok() : Resume(request.resume_token());

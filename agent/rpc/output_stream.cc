@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/rpc/limits.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -32,7 +33,7 @@ Status OutputChunks::Begin(const v1::ReadOutputRequest& request) {
   });
   if (job_key_ == 0) {
     return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                 "host '" + agent_->options().name + "' knows no job '" + request.job_id() + "'",
+                 "host '" + agent_->options().name + "' knows no job " + Quoted(request.job_id()),
                  "job_id"};
   }
   if (follow_) agent_->feed()->AddForJob(job_key_, shared_from_this());

@@ -8,6 +8,7 @@
 #include "agent/rpc/limits.h"
 #include "agent/rpc/memory_stream.h"
 #include "common/job/job_id.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -32,7 +33,7 @@ Status CheckLibraries(const v1::StartParentRequest& request) {
     if (path.empty() || path.front() != '/' || path.size() > kPathBytesMax ||
         path.find('\0') != std::string::npos) {
       return FieldError("libraries[" + std::to_string(i) + "]",
-                        "'" + path + "' is no absolute path of a shared object");
+                        Quoted(path) + " is no absolute path of a shared object");
     }
   }
   return Ok();
@@ -112,6 +113,7 @@ grpc::ServerUnaryReactor* ParentService::ListTasks(grpc::CallbackServerContext* 
                                                    const v1::ListTasksRequest* request,
                                                    v1::ListTasksResponse* response) {
   const std::string name = NameOrDefault(request->parent());
+  if (const Status bad = ValidateJobId("parent", name)) return Answer(context, bad);
   const bool found = agent_->sequencer()->Look([&](const Core& core) {
     const auto parent = core.parents().find(name);
     if (parent == core.parents().end()) return false;

@@ -81,13 +81,19 @@ void RunStream::Submit() {
         self->Pump();
       });
   agent_->sequencer()->Commit();
-  // Read on only now: a client that submits faster than the journal takes it waits here.
-  bool ended = false;
+  ReadOn();
+}
+
+void RunStream::ReadOn() {
+  // A client that submits faster than the journal takes it, or that does not read its
+  // answers, waits here: its answers wait in memory.
+  bool more = false;
   {
     const absl::MutexLock lock(&mutex_);
-    ended = ended_;
+    more = !ended_ && submitting_.size() + accepted_.size() < kAnswersWaitingMax;
+    read_later_ = !more;
   }
-  if (!ended) StartRead(&request_);
+  if (more) StartRead(&request_);
 }
 
 bool RunStream::Wants(uint64_t cursor, uint64_t job_key, int field) {
@@ -180,10 +186,13 @@ void RunStream::Pump() {
 }
 
 void RunStream::OnWriteDone(bool ok) {
+  bool read = false;
   {
     const absl::MutexLock lock(&mutex_);
     writing_ = false;
+    read = std::exchange(read_later_, false);
   }
+  if (read) ReadOn();
   if (ok) return Pump();
   End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
 }

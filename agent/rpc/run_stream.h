@@ -36,6 +36,7 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
  private:
   explicit RunStream(Agent* agent) : agent_(agent), pages_(agent->journal(), agent->spool()) {}
   void Submit();
+  void ReadOn();
   void Pump();
   // The next message to send; empty if there is none now. Pumper only.
   std::string NextMessage();
@@ -66,6 +67,8 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   std::deque<uint64_t> submitting_ ABSL_GUARDED_BY(mutex_);
   bool include_output_ ABSL_GUARDED_BY(mutex_) = false;
   bool first_ ABSL_GUARDED_BY(mutex_) = true;
+  // A request waits until an answer has been sent.
+  bool read_later_ ABSL_GUARDED_BY(mutex_) = false;
   bool read_closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool pumping_ ABSL_GUARDED_BY(mutex_) = false;
   bool again_ ABSL_GUARDED_BY(mutex_) = false;

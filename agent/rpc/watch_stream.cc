@@ -6,6 +6,8 @@
 #include "agent/rpc/limits.h"
 #include "agent/rpc/message_bytes.h"
 #include "brood/v1/event.pb.h"
+#include "common/job/job_id.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -51,6 +53,9 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
   if (request.job_ids_size() > kJobIdsPerRequestMax) {
     return FieldError("job_ids", "too many; name at most " + std::to_string(kJobIdsPerRequestMax));
   }
+  if (!run_id_.empty()) {
+    if (Status bad = ValidateJobId("run_id", run_id_)) return bad;
+  }
   uint64_t first = UINT64_MAX;
   Status unknown;
   agent()->sequencer()->Look([&](const Core& core) {
@@ -59,7 +64,7 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
       if (job == nullptr) {
         unknown =
             Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                  "host '" + agent()->options().name + "' knows no job '" + id + "'", "job_ids"};
+                  "host '" + agent()->options().name + "' knows no job " + Quoted(id), "job_ids"};
         return;
       }
       jobs_.insert(job->key);

@@ -122,6 +122,103 @@ TEST(BadInputTest, ErrorsCarryReasonDomainAndField) {
             "job_ids");
 }
 
+// A message quotes what was sent: uncut, an answer would not fit its metadata, and the client
+// would hear of that instead.
+TEST(BadInputTest, HugeNamesAreAnsweredWithTheirOwnError) {
+  AgentProcess agent;
+  const std::string huge(200'000, 'x');
+  std::vector<std::pair<std::string, grpc::Status>> answers;
+  grpc::ClientContext get_context;
+  v1::GetJobRequest get;
+  get.set_job_id(huge);
+  v1::GetJobResponse got;
+  answers.emplace_back("job_id", agent.jobs().GetJob(&get_context, get, &got));
+  grpc::ClientContext output_context;
+  v1::ReadOutputRequest output;
+  output.set_job_id(huge);
+  output.set_stream(v1::STREAM_STDOUT);
+  answers.emplace_back("job_id", agent.jobs().ReadOutput(&output_context, output)->Finish());
+  grpc::ClientContext watch_context;
+  v1::WatchEventsRequest watch;
+  watch.add_job_ids(huge);
+  answers.emplace_back("job_ids", agent.jobs().WatchEvents(&watch_context, watch)->Finish());
+  grpc::ClientContext start_context;
+  v1::StartParentRequest start;
+  start.set_name("p");
+  start.add_libraries("/" + huge);
+  v1::StartParentResponse started;
+  answers.emplace_back("libraries[0]",
+                       agent.parents().StartParent(&start_context, start, &started));
+  grpc::ClientContext cells_context;
+  v1::ReadMemoryRequest cells;
+  cells.add_cells(huge);
+  v1::ReadMemoryResponse read;
+  answers.emplace_back("cells", agent.parents().ReadMemory(&cells_context, cells, &read));
+  grpc::ClientContext tasks_context;
+  v1::ListTasksRequest tasks;
+  tasks.set_parent(huge);
+  v1::ListTasksResponse listed;
+  answers.emplace_back("parent", agent.parents().ListTasks(&tasks_context, tasks, &listed));
+  for (const auto& [field, status] : answers) {
+    EXPECT_EQ(FromGrpcStatus(status).field, field) << status.error_message();
+    EXPECT_LT(status.error_message().size(), 400U) << field;
+  }
+  v1::CancelJobsRequest cancel;
+  cancel.add_job_ids(huge);
+  v1::CancelJobsResponse cancelled;
+  grpc::ClientContext cancel_context;
+  EXPECT_TRUE(agent.jobs().CancelJobs(&cancel_context, cancel, &cancelled).ok());
+  EXPECT_LT(cancelled.answers(0).error_message().size(), 400U);
+}
+
+TEST(BadInputTest, FieldsOfRequestsAreRefusedByName) {
+  AgentProcess agent;
+  v1::CancelJobsRequest cancel;
+  cancel.add_job_ids("a");
+  cancel.mutable_grace()->set_nanos(2'000'000'000);
+  v1::CancelJobsResponse cancelled;
+  grpc::ClientContext cancel_context;
+  EXPECT_EQ(FromGrpcStatus(agent.jobs().CancelJobs(&cancel_context, cancel, &cancelled)).field,
+            "grace");
+  v1::ListJobsRequest list;
+  list.set_state(static_cast<v1::JobState>(77));
+  v1::ListJobsResponse listed;
+  grpc::ClientContext state_context;
+  EXPECT_EQ(FromGrpcStatus(agent.jobs().ListJobs(&state_context, list, &listed)).field, "state");
+  list.clear_state();
+  list.set_run_id("a b");
+  grpc::ClientContext run_context;
+  EXPECT_EQ(FromGrpcStatus(agent.jobs().ListJobs(&run_context, list, &listed)).field, "run_id");
+  v1::WatchEventsRequest watch;
+  watch.set_run_id("a b");
+  grpc::ClientContext watch_context;
+  EXPECT_EQ(FromGrpcStatus(agent.jobs().WatchEvents(&watch_context, watch)->Finish()).field,
+            "run_id");
+  v1::WriteInputResponse written;
+  grpc::ClientContext input_context;
+  const auto input = agent.jobs().WriteInput(&input_context, &written);
+  input->WritesDone();
+  EXPECT_EQ(FromGrpcStatus(input->Finish()).field, "job_id");
+}
+
+// Whoever submits and does not read its answers is held up, and costs no memory beyond some
+// answers.
+TEST(BadInputTest, AClientThatNeverReadsItsAnswersIsHeldUp) {
+  AgentProcess agent;
+  v1::RunJobsRequest request;
+  for (int i = 0; i < 64; ++i) request.add_jobs()->set_job_id(std::string(64, '/'));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(3));
+  const auto stream = agent.jobs().RunJobs(&context);
+  constexpr int kRequests = 5'000;
+  int sent = 0;
+  while (sent < kRequests && stream->Write(request)) ++sent;
+  EXPECT_LT(sent, kRequests) << "the agent took all of them";
+  context.TryCancel();
+  (void)stream->Finish();
+  EXPECT_EQ(Submit(&agent, CommandJob("still", {"true"})).error_code(), 0);
+}
+
 TEST(BadInputTest, AMessageOverTheLimitIsRefusedAndTheAgentStaysSmall) {
   AgentProcess agent;
   v1::SubmitJobsRequest request;
