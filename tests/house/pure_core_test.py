@@ -22,7 +22,7 @@ ALLOWED = re.compile(r"""(?:
     __(?:asan|ubsan|tsan|sanitizer|lsan)_\w+|vtable\ for\ __cxxabiv1::.*|
     # Bytes, texts and numbers.
     mem(?:chr|cmp|cpy|move|set|rchr)|bcmp|str(?:cmp|ncmp|len|chr|tod|tof|tol|toll|toul|toull)|
-    snprintf|localeconv|__errno_location|abort|
+    snprintf|localeconv|__errno_location|abort|round|
     sigabbrev_np|sigdescr_np|strerrordesc_np|strerrorname_np|
     # The standard library's containers, texts, numbers and errors.
     std::__throw_\w+\(.*|std::_Hash_bytes\(.*|std::__detail::_Prime_rehash_policy::.*|
