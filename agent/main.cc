@@ -44,12 +44,10 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-brood::Result<std::vector<brood::Listener::Socket>> OpenSockets(
+// The further addresses: they need no state, and what is refused here has started no process.
+brood::Result<std::vector<brood::Listener::Socket>> OpenFurther(
     const brood::AgentOptions& options) {
   std::vector<brood::Listener::Socket> sockets;
-  brood::Result<brood::UniqueFd> local = brood::ListenUnix(options.socket_path);
-  if (!local) return local.error();
-  sockets.push_back({std::move(*local), true});
   if (!options.listen_host.empty()) {
     uint16_t port = 0;
     brood::Result<brood::UniqueFd> tcp =
@@ -80,12 +78,15 @@ int main(int argc, char** argv) {
   const brood::RealClock clock;
   brood::Result<std::unique_ptr<brood::EventLoop>> loop = brood::EventLoop::Create();
   if (!loop) return Fail(loop.error(), options.ready_fd);
+  brood::Result<std::vector<brood::Listener::Socket>> sockets = OpenFurther(options);
+  if (!sockets) return Fail(sockets.error(), options.ready_fd);
   brood::Result<std::unique_ptr<brood::Agent>> agent =
       brood::Agent::Create(options, &clock, loop->get());
   if (!agent) return Fail(agent.error(), options.ready_fd);
   // Only now, when the state is ours: an agent that runs keeps its socket.
-  brood::Result<std::vector<brood::Listener::Socket>> sockets = OpenSockets(options);
-  if (!sockets) return Fail(sockets.error(), options.ready_fd);
+  brood::Result<brood::UniqueFd> local = brood::ListenUnix(options.socket_path);
+  if (!local) return Fail(local.error(), options.ready_fd);
+  sockets->push_back({std::move(*local), true});
   const auto stop = [] { ::kill(::getpid(), SIGTERM); };
   brood::Result<std::unique_ptr<brood::Server>> server =
       brood::Server::Start(agent->get(), std::move(*sockets), stop);
