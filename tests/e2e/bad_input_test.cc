@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "common/base/unix_socket.h"
 #include "common/rpc/grpc_status.h"
 #include "tests/testing/agent_process.h"
+#include "tests/testing/temp_directory.h"
 
 namespace brood::testing {
 namespace {
@@ -263,6 +265,19 @@ TEST(BadInputTest, GarbageOnTheSocketHurtsNobody) {
     (void)::send(fd->get(), garbage.data(), garbage.size(), MSG_NOSIGNAL);
   }
   EXPECT_EQ(Submit(&agent, CommandJob("still", {"true"})).error_code(), 0);
+}
+
+TEST(BadInputTest, ARefusedAddressStartsNoProcess) {
+  const TempDirectory directory;
+  const char* const bin = std::getenv("BROOD_BIN_DIR");
+  const std::string program =
+      std::string(bin != nullptr ? bin : "build/release/bin") + "/brood-agent";
+  const std::string command = "BROOD_STATE_DIR=" + directory.path() +
+                              "/s BROOD_RUNTIME_DIR=" + directory.path() + "/r " + program +
+                              " --listen 0.0.0.0:0 --insecure-loopback 2>/dev/null";
+  EXPECT_NE(std::system(command.c_str()), 0);
+  // No supervisor, no journal: nothing of an agent's was made.
+  EXPECT_FALSE(std::filesystem::exists(directory.path() + "/s"));
 }
 
 TEST(BadInputTest, NoDescriptorStaysBehind) {
