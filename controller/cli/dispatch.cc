@@ -26,7 +26,8 @@ void PrintHelp(const std::vector<Command>& commands, std::ostream& out) {
 }
 
 int UsageCode(const Command& command) {
-  return std::string_view(command.name) == "run" ? kExitBroodFailed : kExitUsage;
+  const std::string_view name = command.name;
+  return name == "run" || name == "wait" ? kExitBroodFailed : kExitUsage;
 }
 
 // CLI11's sentences have no full stop and name the option.

@@ -27,7 +27,7 @@ struct Options {
 
 int Run(const Options& options, Context& context) {
   auto jobs = FindJobs(context, options.hosts, options.words);
-  if (!jobs) return context.Fail(jobs.error(), kExitFailed);
+  if (!jobs) return context.Fail(jobs.error(), kExitBroodFailed);
   const std::vector<HostJobs> watched = ByHost(*jobs);
   std::map<std::pair<size_t, std::string>, v1::Job> ends;
   for (size_t i = 0; i < watched.size(); ++i) {

@@ -79,7 +79,8 @@ TEST_F(ByIdTest, SaysClearlyThatAnIdIsUnknown) {
   world_.Local(Always(Exits(0)));
   for (const std::string command : {"show", "wait", "logs", "cancel", "kill", "events"}) {
     const ProgramEnd end = world_.Run({command, "nope"});
-    EXPECT_EQ(end.exit_code, 1) << command;
+    // `wait` answers as `run` does: 1 would be the job's.
+    EXPECT_EQ(end.exit_code, command == "wait" ? 125 : 1) << command;
     EXPECT_THAT(end.err, HasSubstr("there is no job 'nope' on local")) << command;
   }
   EXPECT_THAT(world_.Run({"show", "last"}).err, HasSubstr("there is no last run yet"));
@@ -90,6 +91,7 @@ TEST_F(ByIdTest, ExitsWith2ForWordsItCannotRead) {
   EXPECT_EQ(world_.Run({"ps", "--nonsense"}).exit_code, 2);
   EXPECT_EQ(world_.Run({"kill", "-s", "NOPE", "x"}).exit_code, 2);
   EXPECT_EQ(world_.Run({"nonsense"}).exit_code, 2);
+  EXPECT_EQ(world_.Run({"wait"}).exit_code, 125);
 }
 
 TEST_F(ByIdTest, SaysThatNoAgentRuns) {
