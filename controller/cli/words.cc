@@ -21,13 +21,19 @@ bool ValueFollows(const CLI::App& app, const std::string& word) {
   return false;
 }
 
+// -5, -.5: an argument of a task. No option's name begins with a digit or a point.
+bool IsNumber(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' &&
+         ((word[1] >= '0' && word[1] <= '9') || word[1] == '.');
+}
+
 }  // namespace
 
 std::vector<std::string> TakeWords(const CLI::App& app, std::vector<std::string>& arguments) {
   size_t at = 0;
   while (at < arguments.size()) {
     const std::string& word = arguments[at];
-    if (word == "--" || word.size() < 2 || word[0] != '-') break;
+    if (word == "--" || word.size() < 2 || word[0] != '-' || IsNumber(word)) break;
     at += ValueFollows(app, word) ? 2 : 1;
   }
   if (at > arguments.size()) at = arguments.size();

@@ -50,6 +50,11 @@ TEST_F(WordsTest, TakesASingleDashForAWord) {
   EXPECT_THAT(Take({"-", "x"}), ElementsAre("-", "x"));
 }
 
+TEST_F(WordsTest, TakesANegativeNumberForAWord) {
+  EXPECT_THAT(Take({"-d", "-1", "x"}), ElementsAre("-1", "x"));
+  EXPECT_THAT(Take({"-.5"}), ElementsAre("-.5"));
+}
+
 TEST_F(WordsTest, LeavesWhatItDoesNotKnowToBeRefused) {
   EXPECT_THAT(Take({"--typo", "ls"}), ElementsAre("ls"));
   EXPECT_THAT(rest_, ElementsAre("--typo"));
