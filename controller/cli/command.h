@@ -28,9 +28,12 @@ struct Command {
 // Exit codes of brood's own.
 // (124 to 127 are in common/job/exit_code.h.)
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed = 1;  // every command but `run`
-inline constexpr int kExitUsage = 2;   // wrong words; `run` says 125
+inline constexpr int kExitFailed = 1;  // every command but `run` and `wait`
+inline constexpr int kExitUsage = 2;   // wrong words; `run` and `wait` say 125
 
+// CLI11's check for an option whose empty value would mean the default: a script's unset
+// variable must not run on this machine what was meant for others.
+std::string RefuseEmpty(const std::string& word);
 // Declares -w/--hosts SET.
 void AddHostsOption(CLI::App& app, std::string& set);
 // Declares -o/--output with the formats that the command can write, e.g. "table|wide|json".

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -15,19 +16,24 @@
 namespace {
 
 // A closed stdin, stdout or stderr would be given to the next file or socket that is
-// opened. Each is filled with what fails in the way that a closed one does.
+// opened. Each is filled with what fails in the way that a closed one does. gRPC opens
+// one before main, so this runs before any library's constructors; by bare system calls,
+// as nothing but them is sure to be ready by then.
 void FillStandardDescriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
-    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) {
-      ::_exit(brood::cli::kExitFailed);
+    if (::syscall(SYS_fcntl, fd, F_GETFD) < 0 &&
+        ::syscall(SYS_openat, AT_FDCWD, "/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) {
+      ::syscall(SYS_exit_group, brood::cli::kExitFailed);
     }
   }
 }
 
+[[gnu::used, gnu::section(".preinit_array")]] void (*const fill_standard_descriptors)() =
+    FillStandardDescriptors;
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  FillStandardDescriptors();
   std::ios::sync_with_stdio(false);
   auto context = brood::cli::ContextOfProcess(::environ);
   if (!context) {

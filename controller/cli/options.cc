@@ -6,9 +6,14 @@
 
 namespace brood::cli {
 
+std::string RefuseEmpty(const std::string& word) {
+  return word.empty() ? "is empty; give a value or leave the option out" : "";
+}
+
 void AddHostsOption(CLI::App& app, std::string& set) {
   app.add_option("-w,--hosts", set, "hosts, such as node[1-3],web or @lab; the local one without")
-      ->type_name("SET");
+      ->type_name("SET")
+      ->check(RefuseEmpty);
 }
 
 void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed) {

@@ -55,6 +55,7 @@ struct OutputQueue::State {
   size_t bytes ABSL_GUARDED_BY(mutex) = 0;  // waiting, and being written
   bool was_full ABSL_GUARDED_BY(mutex) = false;
   std::set<int> broken ABSL_GUARDED_BY(mutex);
+  size_t untold ABSL_GUARDED_BY(mutex) = 0;  // failures that `failed` has not heard of yet
 
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     return !pieces.empty() || loop == nullptr;
@@ -94,7 +95,14 @@ void OutputQueue::WriteAll(const std::shared_ptr<State>& state) {
     state->bytes -= piece.bytes.size();
     // `state` keeps itself alive in what it posts; the loop is alive as long as the queue is.
     if (error != 0 && state->broken.insert(piece.fd).second) {
-      state->Post([state, fd = piece.fd, error] { state->failed(fd, error); });
+      ++state->untold;
+      state->Post([state, fd = piece.fd, error] {
+        {
+          absl::MutexLock told(&state->mutex);
+          --state->untold;
+        }
+        state->failed(fd, error);
+      });
     }
     const bool low = state->was_full && state->bytes < kHighBytes / 4;
     if (low || state->bytes == 0) {
@@ -121,7 +129,7 @@ void OutputQueue::Write(int fd, std::string bytes) {
 
 bool OutputQueue::Idle() const {
   absl::MutexLock lock(&state_->mutex);
-  return state_->bytes == 0;
+  return state_->bytes == 0 && state_->untold == 0;
 }
 
 bool OutputQueue::Full() const {

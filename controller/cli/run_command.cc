@@ -47,27 +47,38 @@ void Declare(CLI::App& app, RunOptions& options) {
       app, "--mode", options.mode,
       {{"auto", v1::MODE_AUTO}, {"fork", v1::MODE_FORK}, {"thread", v1::MODE_THREAD}},
       "auto|fork|thread", "how the jobs are run");
-  app.add_option("--parent", options.parent, "the parent to run in")->type_name("NAME");
+  app.add_option("--parent", options.parent, "the parent to run in")
+      ->type_name("NAME")
+      ->check(RefuseEmpty);
   app.add_flag("-d,--detach", options.detach, "print the jobs' ids and return");
   app.add_flag("-i,--input", options.input, "give standard input to the jobs");
   app.add_option("--each", options.each,
                  "one job per line of the file; {} in CMD stands for the line")
-      ->type_name("FILE|-");
-  app.add_option("--timeout", options.timeout, "end a job that runs longer")->type_name("DURATION");
+      ->type_name("FILE|-")
+      ->check(RefuseEmpty);
+  app.add_option("--timeout", options.timeout, "end a job that runs longer")
+      ->type_name("DURATION")
+      ->check(RefuseEmpty);
   app.add_option("--grace", options.grace, "from SIGTERM to SIGKILL, once a job is to end")
-      ->type_name("DURATION");
+      ->type_name("DURATION")
+      ->check(RefuseEmpty);
   AddMany(app, "-e,--env", options.environment, "NAME=VALUE", "set a variable for the jobs");
-  app.add_option("--cwd", options.directory, "the jobs' working directory")->type_name("DIR");
+  app.add_option("--cwd", options.directory, "the jobs' working directory")
+      ->type_name("DIR")
+      ->check(RefuseEmpty);
   app.add_option("--call", options.call, "call a task with ARG… instead of running a command")
-      ->type_name("LIBRARY.TASK");
+      ->type_name("LIBRARY.TASK")
+      ->check(RefuseEmpty);
   app.add_option("--meter", options.meter,
                  "sample the page meters of the jobs so often (MEMORY_PAGES)")
-      ->type_name("DURATION");
+      ->type_name("DURATION")
+      ->check(RefuseEmpty);
   app.add_flag("--refuse-if-hazard", options.refuse_if_hazard,
                "do not fork a call while other threads hold, or may hold, a lock");
   app.add_option("--kill-if-stuck", options.kill_if_stuck,
                  "kill a forked call that has waited so long for a lock that nobody can open")
-      ->type_name("DURATION");
+      ->type_name("DURATION")
+      ->check(RefuseEmpty);
   app.add_flag("--explain", options.explain, "say which mode would be taken and why; run nothing");
   AddFormatOption(app, options.format, "text|json|jsonl");
   AddChoice<Labels>(

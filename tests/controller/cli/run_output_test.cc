@@ -167,6 +167,10 @@ TEST(RunOutputTest, ExitsWith125ForWordsItCannotRead) {
                                                 {"run", "-e", "=x", "x"},
                                                 {"run", "-w", "no[", "x"},
                                                 {"run", "-i", "-d", "x"},
+                                                {"run", "-w", "", "x"},
+                                                {"run", "--call", "", "x"},
+                                                {"run", "--each", "", "x"},
+                                                {"run", "--timeout", "", "x"},
                                                 {"run", "--limit", "nofile=many", "x"}}) {
     const ProgramEnd end = world.Run(words);
     EXPECT_EQ(end.exit_code, 125) << words.back();
@@ -292,6 +296,39 @@ TEST(RunOutputTest, SendsStandardInputToEveryHostOnlyIfAsked) {
               UnorderedElementsAreArray({"a1: hello", "a2: hello"}));
   const std::string big(300'000, 'x');
   EXPECT_EQ(world.Run({"run", "-w", "a1", "-i", "cat"}, big).out, big);
+}
+
+// `brood` with `words`, one of its standard descriptors closed by the shell.
+ProgramSetup WithClosed(ProgramSetup setup, const std::string& redirection) {
+  const std::vector<std::string> words = setup.argv;
+  setup.argv = {"/bin/sh", "-c", "exec \"$@\" " + redirection, "sh"};
+  setup.argv.insert(setup.argv.end(), words.begin(), words.end());
+  return setup;
+}
+
+TEST(RunOutputTest, TakesAClosedStandardInputForAnEmptyOne) {
+  CliWorld world;
+  FakeJob job;
+  job.events = Beginning();
+  job.until_input_end = true;
+  job.ending = Closing();
+  job.ending.insert(job.ending.begin(), ExitedEvent(0));
+  world.Local(Always(job));
+  const ProgramEnd end = RunProgram(WithClosed(world.Setup({"run", "-i", "cat"}), "<&-"));
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+}
+
+TEST(RunOutputTest, ExitsWith125WhenStandardOutputIsClosedOrFullEverySingleTime) {
+  CliWorld world;
+  world.Local(Always(Exits(0, "x\n")));
+  // The failure is heard of while the job's end comes in.
+  for (int i = 0; i < 20; ++i) {
+    for (const std::string redirection : {">&-", ">/dev/full"}) {
+      const ProgramEnd end = RunProgram(WithClosed(world.Setup({"run", "echo"}), redirection));
+      EXPECT_EQ(end.exit_code, 125) << redirection;
+      EXPECT_THAT(end.err, HasSubstr("cannot write to standard output"));
+    }
+  }
 }
 
 TEST(RunOutputTest, RunsOneJobPerLineAndReplacesBraces) {
