@@ -242,10 +242,14 @@ void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
         const absl::MutexLock lock(&links_mutex_);
         for (const auto& entry : links_) links.push_back(entry.second);
       }
-      for (const auto& link : links) {
-        link->ReadNotes();
-        link->watch()->Poll();
-      }
+      for (const auto& link : links) link->ReadNotes();
+      uint64_t orphan = 0;
+      sequencer_->Look([&](const Core& core) {
+        for (const auto& [job_key, job] : core.jobs()) {
+          if (!job->ended && job->view.pid() == note.pid && !job->is_thread()) orphan = job_key;
+        }
+      });
+      for (const auto& link : links) link->watch()->TakeWritesOf(orphan);
       OrphanFact fact;
       fact.pid = note.pid;
       fact.start_ns = note.start_ns;
@@ -275,7 +279,7 @@ void Agent::OnParentEndNote(const Note& note, const std::string& name) {
   fact.status = StatusOfNote(note);
   if (link != nullptr) {
     link->ReadNotes();  // What it noted before it ended.
-    link->watch()->Poll();
+    link->watch()->TakeAll();
     fact.culprit_job_key = link->CulpritJobKey();
   }
   const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};

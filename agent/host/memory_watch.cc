@@ -15,7 +15,8 @@
 namespace brood {
 namespace {
 
-// How often the rings are looked at: half of a window, so that an event is seldom later than one.
+// How often the rings are looked at: half of a window, so that an event comes at most one and a
+// half after the write that opened it.
 constexpr int64_t kPollNanos = kWatchWindowNanos / 2;
 // Forks that one write is looked for in: each costs some microseconds.
 constexpr size_t kForkReadingsMax = 8;
@@ -60,6 +61,9 @@ MemoryWatch::Id MemoryWatch::Add(std::vector<std::string> cells,
     reader_ = std::make_unique<WatchReader>(directory_);
     // Written while an earlier agent watched: that one told of it, or nobody will.
     reader_->SkipThreads();
+    for (const Processes::Fork& fork : FindProcesses().forks) {
+      if (fork.slot != UINT32_MAX) reader_->SkipFork(fork.slot, fork.job_key);
+    }
   }
   const Id id = next_id_++;
   watchers_[id] = Watcher{std::move(cells), 0, std::move(ready)};
@@ -71,7 +75,7 @@ MemoryWatch::Id MemoryWatch::Add(std::vector<std::string> cells,
 
 void MemoryWatch::Remove(Id id) {
   if (watchers_.count(id) == 0) return;
-  Poll();  // What this one still waits for.
+  TakeAll();  // What this one still waits for.
   watchers_.erase(id);
   Select();
   if (watchers_.empty()) waiting_.clear();
@@ -104,7 +108,7 @@ void MemoryWatch::ArmTimer() {
   if (timer_ != 0 || watchers_.empty()) return;
   timer_ = loop_->At(BootTime{BootTimeNanos() + kPollNanos}, [this] {
     timer_ = 0;
-    Poll();
+    Take(BootTimeNanos());
     ArmTimer();
   });
 }
@@ -140,30 +144,42 @@ MemoryWatch::Processes MemoryWatch::FindProcesses() const {
   return found;
 }
 
-void MemoryWatch::Poll() {
-  if (watchers_.empty() || reader_ == nullptr) return;
+void MemoryWatch::Take(int64_t now_ns) {
+  if (watchers_.empty()) return;
   std::vector<WatchedChange> changes = std::exchange(waiting_, {});
-  const Processes processes = FindProcesses();
   const WatchReader::Sink take = [&changes](WatchedChange change) {
     changes.push_back(std::move(change));
   };
-  reader_->ReadThreads(take);
+  const Processes processes = FindProcesses();
+  reader_->ReadThreads(now_ns, take);
   for (const Processes::Fork& fork : processes.forks) {
-    if (fork.slot != UINT32_MAX) reader_->ReadFork(fork.slot, fork.job_key, take);
+    if (fork.slot != UINT32_MAX) reader_->ReadFork(fork.slot, fork.job_key, now_ns, take);
   }
   TellAll(std::move(changes), processes);
 }
 
-void MemoryWatch::PollJob(uint64_t job_key, uint32_t slot) {
-  if (watchers_.empty() || reader_ == nullptr) return;
-  std::vector<WatchedChange> changes = std::exchange(waiting_, {});
+// Many jobs end in a second, and few of them write: who has not costs one look at a ring.
+void MemoryWatch::TakeWritesOf(uint64_t job_key) {
+  if (watchers_.empty()) return;
+  bool is_thread = false;
+  uint32_t slot = UINT32_MAX;
+  sequencer_->Look([&](const Core& core) {
+    const CoreJob* const job = core.Find(job_key);
+    if (job == nullptr || job->parent != key_ || job->ended) return;
+    is_thread = job->is_thread();
+    slot = job->slot;
+  });
+  std::vector<WatchedChange> changes;
   const WatchReader::Sink take = [&changes](WatchedChange change) {
     changes.push_back(std::move(change));
   };
-  if (slot == UINT32_MAX) {
-    reader_->ReadThreads(take, job_key);
-  } else {
-    reader_->ReadFork(slot, job_key, take);
+  for (WatchedChange& change : std::exchange(waiting_, {})) {
+    (change.writer == job_key ? changes : waiting_).push_back(std::move(change));
+  }
+  if (is_thread) {
+    reader_->ReadThread(job_key, take);
+  } else if (slot != UINT32_MAX) {
+    reader_->ReadFork(slot, job_key, WatchReader::kAll, take);
   }
   if (!changes.empty()) TellAll(std::move(changes), FindProcesses());
 }

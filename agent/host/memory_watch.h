@@ -40,11 +40,10 @@ class MemoryWatch {
   // The parent has taken note of it.
   void OnWatching(uint64_t generation);
 
-  // Takes in what was written up to now.
-  void Poll();
-  // The same of one job, whose end is about to be taken in: its writes come first. `slot` is that
-  // of a forked call, kNoSlot for a thread. Others' wait for their window.
-  void PollJob(uint64_t job_key, uint32_t slot);
+  // Takes in all that this job wrote: before its end is, so that its writes come first.
+  void TakeWritesOf(uint64_t job_key);
+  // Takes in all that was written up to now: before the end of the parent is.
+  void TakeAll() { Take(WatchReader::kAll); }
 
  private:
   struct Watcher {
@@ -56,6 +55,8 @@ class MemoryWatch {
 
   void Select();
   void ArmTimer();
+  // Takes in what is final at that time.
+  void Take(int64_t now_ns);
   bool Covers(const std::string& cell) const;
   Processes FindProcesses() const;
   void TellAll(std::vector<WatchedChange> changes, const Processes& processes);

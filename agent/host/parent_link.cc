@@ -231,7 +231,7 @@ void ParentLink::ReadNotes() {
   Receive(&main_);
   for (const auto& [note, text] : notes_) {
     // What a job wrote comes before its end.
-    if (IsEnd(note.kind)) watch_.PollJob(note.job_key, note.slot);
+    if (IsEnd(note.kind)) watch_.TakeWritesOf(note.job_key);
     OnNote(note, text);
   }
   notes_.clear();

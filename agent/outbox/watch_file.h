@@ -50,6 +50,7 @@ struct WatchEntry {
   uint64_t total = 0;          // and with it
   uint64_t address = 0;        // of the value
   uint64_t image_address = 0;  // of the CellImage
+  int64_t opened_ns = 0;       // CLOCK_BOOTTIME of the first write; none joins it a window later
   int64_t boot_ns = 0;         // of the last write
   int64_t wall_ns = 0;
   int32_t pid = 0;
@@ -62,7 +63,7 @@ struct WatchEntry {
   char cell[kWatchNameBytes] = {};
   char before[kWatchValueBytes] = {};  // as value_bytes.h has it
   char after[kWatchValueBytes] = {};
-  char padding[88] = {};
+  char padding[80] = {};
 };
 static_assert(sizeof(WatchEntry) == 512);
 static_assert(std::is_trivially_copyable_v<WatchEntry>);

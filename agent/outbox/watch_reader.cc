@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 #include <utility>
+#include <vector>
 
 namespace brood {
 namespace {
@@ -16,6 +16,13 @@ namespace {
 constexpr int kAttempts = 8;
 // Of cells in one ring: what a parent may have. Beyond, the file is not what it should be.
 constexpr size_t kCellsMax = 4'096;
+// How long after its opening an entry is looked at again. A writer must be held up for as long in
+// the middle of a write to have it counted no sooner than at its next one, or at its end.
+constexpr int64_t kLateNanos = 20 * kWatchWindowNanos;
+
+std::string CellOf(const WatchEntry& entry) {
+  return std::string(entry.cell, ::strnlen(entry.cell, sizeof(entry.cell)));
+}
 
 std::string Bytes(const char* bytes, uint32_t size) {
   return std::string(bytes, std::min<size_t>(size, kWatchValueBytes));
@@ -31,38 +38,45 @@ bool WatchReader::ReadHead(size_t offset, WatchRing* ring) const {
                     static_cast<ssize_t>(sizeof(*ring));
 }
 
-bool WatchReader::ReadEntry(size_t offset, uint32_t entries, uint64_t index,
-                            WatchEntry* entry) const {
+WatchReader::Found WatchReader::ReadEntry(size_t offset, uint32_t entries, uint64_t index,
+                                          WatchEntry* entry) const {
   const auto at =
       static_cast<off_t>(offset + sizeof(WatchRing) + index % entries * sizeof(WatchEntry));
+  const uint64_t whole = 2 * (index + 1);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     uint64_t again = 0;
     if (::pread(fd_.get(), entry, sizeof(*entry), at) != static_cast<ssize_t>(sizeof(*entry)) ||
         ::pread(fd_.get(), &again, sizeof(again), at) != static_cast<ssize_t>(sizeof(again))) {
-      return false;
+      return Found::kGone;
     }
     // Another number: it was overwritten, and its writes are in the totals of later ones.
-    if (entry->sequence > 2 * (index + 1)) return false;
-    if (entry->sequence == 2 * (index + 1) && again == entry->sequence) return true;
+    if (entry->sequence > whole) return Found::kGone;
+    if (entry->sequence == whole && again == whole) return Found::kWhole;
   }
-  return false;
+  return Found::kTorn;
 }
 
 void WatchReader::SkipThreads() {
-  WatchRing head;
-  if (!ReadHead(ThreadRingOffset(), &head)) return;
-  Ring& ring = rings_[0];
-  ring.owner = 1;
-  ring.position = head.head;
+  ReadThreads(kAll, [](const WatchedChange&) {});
 }
 
-void WatchReader::ReadThreads(const Sink& sink, uint64_t writer) {
+void WatchReader::SkipFork(uint32_t slot, uint64_t job_key) {
+  ReadFork(slot, job_key, kAll, [](const WatchedChange&) {});
+}
+
+void WatchReader::ReadThreads(int64_t now_ns, const Sink& sink) {
   WatchRing head;
   if (!ReadHead(ThreadRingOffset(), &head) || head.owner == 0) return;
-  Read(ThreadRingOffset(), kThreadEntries, head, writer, &rings_[0], sink);
+  Read(ThreadRingOffset(), kThreadEntries, head, Wanted{now_ns, 0}, &rings_[0], sink);
 }
 
-void WatchReader::ReadFork(uint32_t slot, uint64_t job_key, const Sink& sink) {
+void WatchReader::ReadThread(uint64_t job_key, const Sink& sink) {
+  WatchRing head;
+  if (!ReadHead(ThreadRingOffset(), &head) || head.owner == 0) return;
+  Read(ThreadRingOffset(), kThreadEntries, head, Wanted{0, job_key}, &rings_[0], sink);
+}
+
+void WatchReader::ReadFork(uint32_t slot, uint64_t job_key, int64_t now_ns, const Sink& sink) {
   WatchRing head;
   // Nothing of that job yet: the slot's last user may still stand there.
   if (!ReadHead(ForkRingOffset(slot), &head) || head.owner != job_key) return;
@@ -71,36 +85,67 @@ void WatchReader::ReadFork(uint32_t slot, uint64_t job_key, const Sink& sink) {
     ring = Ring();
     ring.owner = job_key;
   }
-  Read(ForkRingOffset(slot), kForkEntries, head, 0, &ring, sink);
+  Read(ForkRingOffset(slot), kForkEntries, head, Wanted{now_ns, 0}, &ring, sink);
 }
 
-void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, uint64_t writer,
+void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, Wanted wanted,
                        Ring* ring, const Sink& sink) {
   if (ring->position > head.head) ring->position = head.head;  // It never goes back.
-  if (head.head - ring->position > entries) ring->position = head.head - entries;
-  const uint64_t fresh = ring->position;
+  const uint64_t oldest = head.head - std::min<uint64_t>(head.head, entries);
+  // A writer that was held up between two steps may amend an entry that was told.
   WatchEntry entry;
-  // Those that were amended since they were told.
   for (auto& [name, cell] : ring->cells) {
-    if (cell.index >= fresh || head.head - cell.index > entries) continue;
-    if (writer != 0 && cell.writer != writer) continue;
-    if (ReadEntry(offset, entries, cell.index, &entry)) Tell(entry, cell.index, ring, sink);
+    const bool look = cell.writer == wanted.writer || wanted.now_ns == kAll ||
+                      (wanted.now_ns != 0 && cell.opened_ns > wanted.now_ns - kLateNanos);
+    if (cell.index < oldest || !look) continue;
+    if (ReadEntry(offset, entries, cell.index, &entry) == Found::kWhole && name == CellOf(entry)) {
+      Tell(entry, cell.index, ring, sink);
+    }
   }
-  for (; ring->position < head.head; ++ring->position) ring->untold.insert(ring->position);
-  // Numbers are given before entries are written: whose writer was interrupted in it is read again.
-  while (!ring->untold.empty() && head.head - *ring->untold.begin() > entries) {
-    ring->untold.erase(ring->untold.begin());
+  ring->held.erase(ring->held.begin(), ring->held.lower_bound(oldest));
+  for (uint64_t index = std::max(ring->position, oldest); index < head.head; ++index) {
+    ring->held.emplace_hint(ring->held.end(), index, 0);
   }
-  for (auto index = ring->untold.begin(); index != ring->untold.end();) {
-    const bool whole = ReadEntry(offset, entries, *index, &entry);
-    if (whole) Tell(entry, *index, ring, sink);
-    const bool overwritten = entry.sequence > 2 * (*index + 1);
-    index = whole || overwritten ? ring->untold.erase(index) : std::next(index);
+  ring->position = head.head;
+  const bool any = wanted.now_ns != 0 ||
+                   std::any_of(ring->held.begin(), ring->held.end(), [&wanted](const auto& held) {
+                     return held.second == 0 || held.second == wanted.writer;
+                   });
+  if (any) ReadHeld(offset, entries, wanted, ring, sink);
+}
+
+void WatchReader::ReadHeld(size_t offset, uint32_t entries, Wanted wanted, Ring* ring,
+                           const Sink& sink) {
+  std::vector<std::pair<uint64_t, WatchEntry>> whole;
+  std::map<std::string, uint64_t> newest;  // entry of each cell
+  WatchEntry entry;
+  for (auto held = ring->held.begin(); held != ring->held.end();) {
+    const Found found = ReadEntry(offset, entries, held->first, &entry);
+    if (found == Found::kGone) {
+      held = ring->held.erase(held);
+      continue;
+    }
+    // One that stays torn is that of a writer that died in it.
+    if (found == Found::kWhole) {
+      held->second = entry.writer;
+      newest[CellOf(entry)] = held->first;
+      whole.emplace_back(held->first, entry);
+    }
+    ++held;
+  }
+  for (const auto& [index, read] : whole) {
+    // A later one of the same cell closes it.
+    const bool closed = newest[CellOf(read)] > index || wanted.now_ns == kAll ||
+                        read.opened_ns <= wanted.now_ns - kWatchWindowNanos ||
+                        read.writer == wanted.writer;
+    if (!closed) continue;
+    Tell(read, index, ring, sink);
+    ring->held.erase(index);
   }
 }
 
 void WatchReader::Tell(const WatchEntry& entry, uint64_t index, Ring* ring, const Sink& sink) {
-  std::string name(entry.cell, ::strnlen(entry.cell, sizeof(entry.cell)));
+  std::string name = CellOf(entry);
   const auto found = ring->cells.find(name);
   const bool known = found != ring->cells.end();
   if (!known && ring->cells.size() >= kCellsMax) return;
@@ -128,7 +173,8 @@ void WatchReader::Tell(const WatchEntry& entry, uint64_t index, Ring* ring, cons
     change.before_kind = cell.after_kind;
     change.before = cell.after;
   }
-  cell = CellState{index, entry.writer, entry.total, change.after_kind, change.after};
+  cell =
+      CellState{index, entry.writer, entry.opened_ns, entry.total, change.after_kind, change.after};
   change.cell = std::move(name);
   sink(std::move(change));
 }

@@ -124,6 +124,7 @@ void WatchWriter::Add(const WatchedWrite& write, WatchPlace* place) {
   std::atomic_thread_fence(std::memory_order_release);
   if (!amends) {
     entry->writer = write.writer;
+    entry->opened_ns = now.boot.ns;
     entry->total_before = place->total;
     entry->pid = ::getpid();
     entry->tid = static_cast<int32_t>(::syscall(SYS_gettid));

@@ -6,14 +6,12 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/bench/baseline.h"
+#include "tests/bench/throughput.h"
 #include "tests/testing/agent_process.h"
 
 namespace brood::bench {
@@ -23,38 +21,7 @@ using testing::AgentProcess;
 using testing::CallJob;
 using testing::CommandJob;
 
-constexpr int kBatch = 64;
 constexpr int kLatencySamples = 400;
-
-using Make = std::function<v1::JobSubmission(const std::string& id)>;
-
-// Jobs per second through one RunJobs stream, batches of 64, all events delivered.
-double Throughput(AgentProcess* agent, const std::string& prefix, int count, const Make& make) {
-  grpc::ClientContext context;
-  const auto stream = agent->jobs().RunJobs(&context);
-  const double begin = Seconds();
-  int sent = 0;
-  int cleaned = 0;
-  v1::RunJobsRequest request;
-  v1::RunJobsResponse response;
-  while (cleaned < count) {
-    // Two batches ahead of what has ended keeps the agent's slots full.
-    while (sent < count && sent - cleaned < 2 * kBatch) {
-      request.Clear();
-      for (int i = 0; i < kBatch && sent < count; ++i)
-        *request.add_jobs() = make(prefix + std::to_string(sent++));
-      if (!stream->Write(request)) return 0;
-    }
-    if (!stream->Read(&response)) return 0;
-    for (const v1::Event& event : response.events()) cleaned += event.has_cleaned();
-  }
-  const double seconds = Seconds() - begin;
-  stream->WritesDone();
-  while (stream->Read(&response)) {
-  }
-  (void)stream->Finish();
-  return count / seconds;
-}
 
 // Seconds from sending one job on an open stream to the event of its end.
 std::vector<double> Latencies(AgentProcess* agent, const std::string& prefix, const Make& make) {
@@ -98,41 +65,6 @@ std::vector<double> UnaryLatencies(AgentProcess* agent) {
     latencies.push_back(Seconds() - begin);
   }
   return latencies;
-}
-
-// Jobs per second while a thread writes 100,000 numbers a second into a cell, which is watched or
-// not; all is the same but for that.
-double ThroughputBesideWrites(bool watched, int count, const Make& make) {
-  AgentProcess agent({"--slots", "8", "--thread-slots", "16"});
-  grpc::ClientContext watching;
-  std::unique_ptr<grpc::ClientReader<v1::WatchMemoryResponse>> memory;
-  std::thread reader;
-  if (watched) {
-    v1::WatchMemoryRequest request;
-    request.add_cells("seq");
-    memory = agent.parents().WatchMemory(&watching, request);
-    v1::WatchMemoryResponse response;
-    if (!memory->Read(&response)) return 0;  // From here on nothing is missed.
-    reader = std::thread([&memory] {
-      v1::WatchMemoryResponse changes;
-      while (memory->Read(&changes)) {
-      }
-    });
-  }
-  v1::SubmitJobsRequest writer;
-  *writer.add_jobs() =
-      CallJob("writer", v1::MODE_THREAD, "demo.seq", {"seq", "1", "100000000", "100000"});
-  v1::SubmitJobsResponse accepted;
-  grpc::ClientContext context;
-  double rate = 0;
-  if (agent.jobs().SubmitJobs(&context, writer, &accepted).ok()) {
-    agent.WaitFor("writer", [](const v1::Event& event) { return event.has_started(); });
-    rate = Throughput(&agent, "j", count, make);
-  }
-  watching.TryCancel();
-  if (reader.joinable()) reader.join();
-  if (memory != nullptr) (void)memory->Finish();
-  return rate;
 }
 
 double RunLoop(const std::string& words) {
@@ -179,7 +111,6 @@ int Main(int repetitions) {
   const Make thread = [](const std::string& id) {
     return CallJob(id, v1::MODE_THREAD, "demo.noop", {});
   };
-  Row watched{"thread calls by 100,000 writes/s: watched / not", "1/s", {}, {}, {}};
   constexpr double kMicro = 1e6;
   double pss = 0;
   for (int i = 0; i < repetitions; ++i) {
@@ -199,12 +130,9 @@ int Main(int repetitions) {
     threads.Add(Throughput(&agent, "t", 20000, thread), RunLoop("thread 20000 8"));
     thread_p50.Add(Percentile(Latencies(&agent, "u", thread), 0.5) * kMicro,
                    Percentile(UnaryLatencies(&agent), 0.5) * kMicro);
-    watched.Add(ThroughputBesideWrites(true, 20000, thread),
-                ThroughputBesideWrites(false, 20000, thread));
   }
   std::printf("%-44s %10s %10s %-4s %6s\n", "", "brood", "bare", "", "ratio");
-  for (const Row* row : {&commands, &forks, &threads, &command_p50, &thread_p50, &watched})
-    row->Print();
+  for (const Row* row : {&commands, &forks, &threads, &command_p50, &thread_p50}) row->Print();
   std::printf("%-44s %10.1f            MiB\n", "idle agent + supervisor + one parent, PSS", pss);
   return 0;
 }

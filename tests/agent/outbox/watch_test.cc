@@ -14,6 +14,7 @@
 #include "agent/outbox/value_bytes.h"
 #include "agent/outbox/watch_reader.h"
 #include "agent/outbox/watch_writer.h"
+#include "common/base/clock.h"
 #include "tests/testing/temp_directory.h"
 
 namespace brood {
@@ -46,9 +47,16 @@ class WatchTest : public ::testing::Test {
     writer_->Add(write, place);
   }
 
-  std::vector<WatchedChange> ReadThreads() {
+  std::vector<WatchedChange> ReadThreads(int64_t now_ns = WatchReader::kAll) {
     std::vector<WatchedChange> changes;
-    reader_->ReadThreads([&](WatchedChange change) { changes.push_back(std::move(change)); });
+    reader_->ReadThreads(now_ns,
+                         [&](WatchedChange change) { changes.push_back(std::move(change)); });
+    return changes;
+  }
+  std::vector<WatchedChange> ReadThread(uint64_t job_key) {
+    std::vector<WatchedChange> changes;
+    reader_->ReadThread(job_key,
+                        [&](WatchedChange change) { changes.push_back(std::move(change)); });
     return changes;
   }
 
@@ -138,9 +146,9 @@ TEST_F(WatchTest, AForkHasARingOfItsOwnThatOutlivesIt) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   std::vector<WatchedChange> changes;
   const auto take = [&](WatchedChange change) { changes.push_back(std::move(change)); };
-  reader_->ReadFork(2, 78, take);
+  reader_->ReadFork(2, 78, WatchReader::kAll, take);
   EXPECT_TRUE(changes.empty()) << "the slot is another job's";
-  reader_->ReadFork(2, 77, take);
+  reader_->ReadFork(2, 77, WatchReader::kAll, take);
   ASSERT_EQ(changes.size(), 1u);
   EXPECT_EQ(changes[0].writes, 10u);
   EXPECT_EQ(changes[0].pid, child);
@@ -171,6 +179,23 @@ TEST_F(WatchTest, AnEntryThatIsBeingWrittenIsLeftForLater) {
   EXPECT_TRUE(ReadThreads().empty());
 }
 
+TEST_F(WatchTest, AWindowIsToldOnceItIsOverOrItsWriterIs) {
+  WatchPlace n;
+  WatchPlace m;
+  const int64_t start = BootTimeNanos();
+  Write("n", 5, &n);
+  Write("m", 6, &m);
+  EXPECT_TRUE(ReadThreads(start).empty());
+  Write("n", 5, &n);
+  EXPECT_TRUE(ReadThread(7).empty());
+  const std::vector<WatchedChange> ended = ReadThread(5);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].writes, 2u);
+  const std::vector<WatchedChange> over = ReadThreads(BootTimeNanos() + kWatchWindowNanos);
+  ASSERT_EQ(over.size(), 1u);
+  EXPECT_EQ(over[0].writer, 6u);
+}
+
 TEST_F(WatchTest, BeforeTheEndOfOneJobOthersEntriesAreNotReadAgain) {
   WatchPlace mine;
   WatchPlace other;
@@ -179,8 +204,7 @@ TEST_F(WatchTest, BeforeTheEndOfOneJobOthersEntriesAreNotReadAgain) {
   EXPECT_EQ(ReadThreads().size(), 2u);
   Write("mine", 5, &mine);
   Write("other", 6, &other);
-  std::vector<WatchedChange> changes;
-  reader_->ReadThreads([&](WatchedChange change) { changes.push_back(std::move(change)); }, 5);
+  const std::vector<WatchedChange> changes = ReadThread(5);
   ASSERT_EQ(changes.size(), 1u);
   EXPECT_EQ(changes[0].cell, "mine");
   const std::vector<WatchedChange> rest = ReadThreads();
@@ -188,11 +212,37 @@ TEST_F(WatchTest, BeforeTheEndOfOneJobOthersEntriesAreNotReadAgain) {
   EXPECT_EQ(rest[0].cell, "other");
 }
 
+TEST_F(WatchTest, AnotherWritersEntryClosesAWindow) {
+  WatchPlace place;
+  const int64_t start = BootTimeNanos();
+  Write("n", 5, &place);
+  Write("n", 6, &place);
+  const std::vector<WatchedChange> changes = ReadThreads(start);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].writer, 5u);
+  // What is told of 6 counts its own writes only.
+  const std::vector<WatchedChange> ended = ReadThread(6);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].writes, 1u);
+}
+
+TEST_F(WatchTest, WhatIsSkippedIsNotToldAndWhatIsAddedToItIs) {
+  WatchPlace place;
+  Write("n", 5, &place);
+  reader_->SkipThreads();
+  EXPECT_TRUE(ReadThreads().empty());
+  Write("n", 5, &place);
+  const std::vector<WatchedChange> changes = ReadThreads();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].writes, 1u);
+  EXPECT_EQ(Number(changes[0].before), 1);
+}
+
 TEST_F(WatchTest, AFileThatIsNoneTellsNothing) {
   std::ofstream(directory_.path() + "/watch", std::ios::trunc) << "short";
   EXPECT_TRUE(ReadThreads().empty());
   WatchReader nowhere(directory_.path() + "/nowhere");
-  nowhere.ReadThreads([](const WatchedChange&) { FAIL(); });
+  nowhere.ReadThreads(WatchReader::kAll, [](const WatchedChange&) { FAIL(); });
 }
 
 }  // namespace

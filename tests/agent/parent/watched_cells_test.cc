@@ -43,10 +43,11 @@ class WatchedCellsTest : public ::testing::Test {
     changes_.push_back(change);
   }
   void ReadThreads() {
-    reader_->ReadThreads([this](const WatchedChange& change) { Take(change); });
+    reader_->ReadThreads(WatchReader::kAll, [this](const WatchedChange& change) { Take(change); });
   }
   void ReadFork() {
-    reader_->ReadFork(kSlot, kFork, [this](const WatchedChange& change) { Take(change); });
+    reader_->ReadFork(kSlot, kFork, WatchReader::kAll,
+                      [this](const WatchedChange& change) { Take(change); });
   }
 
   template <typename Child>
@@ -196,7 +197,8 @@ TEST_F(WatchedCellsTest, ANewForkInTheSlotIsNotTheOldOne) {
   ASSERT_EQ(::waitpid(pid, &status, 0), pid);
   ReadFork();
   EXPECT_EQ(writes_["x"], 1u) << "the ring is another's now";
-  reader_->ReadFork(kSlot, kFork + 1, [this](const WatchedChange& change) { Take(change); });
+  reader_->ReadFork(kSlot, kFork + 1, WatchReader::kAll,
+                    [this](const WatchedChange& change) { Take(change); });
   EXPECT_EQ(writes_["x"], 2u);
 }
 
