@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "agent/core/proto_time.h"
+#include "agent/host/process_unit.h"
 #include "agent/process/memory_reader.h"
 #include "agent/process/page_meter.h"
 #include "common/base/clock.h"
@@ -29,17 +30,6 @@ constexpr int64_t kStuckAfterNanos = 1'000'000'000;
 constexpr size_t kDescendantsMax = 256;
 // Of glibc's pthread_mutex_t: lock, count, owner; the futex is its lock.
 constexpr uint64_t kOwnerOffset = 8;
-
-v1::Unit UnitOf(const ProcessEntry& process) {
-  v1::Unit unit;
-  unit.set_mode(v1::MODE_FORK);
-  unit.set_pid(process.pid);
-  unit.set_tid(process.pid);
-  unit.set_ppid(process.ppid);
-  unit.set_pgid(process.pgid);
-  SetDuration(process.start_ns(), unit.mutable_start());
-  return unit;
-}
 
 }  // namespace
 
@@ -182,7 +172,8 @@ void ProcessWatch::ScanDescendants(const std::vector<Job>& jobs) {
     std::vector<const ProcessEntry*> open;
     const auto add = [&](const ProcessEntry* process) {
       if (process->pid == job.pid) return;
-      if (found.emplace(ProcessId{process->pid, process->start_ticks}, UnitOf(*process)).second)
+      if (found.emplace(ProcessId{process->pid, process->start_ticks}, UnitOfProcess(*process))
+              .second)
         open.push_back(process);
     };
     const auto add_all = [&](const std::multimap<pid_t, const ProcessEntry*>& from, pid_t key) {

@@ -5,26 +5,11 @@
 
 #include <set>
 
-#include "agent/core/proto_time.h"
+#include "agent/host/process_unit.h"
 #include "agent/process/process_tree.h"
 #include "agent/process/tree_kill.h"
 
 namespace brood {
-namespace {
-
-v1::Unit UnitOf(const ProcessEntry& process) {
-  v1::Unit unit;
-  unit.set_mode(v1::MODE_FORK);
-  unit.set_pid(process.pid);
-  unit.set_tid(process.pid);
-  unit.set_ppid(process.ppid);
-  unit.set_pgid(process.pgid);
-  SetDuration(process.start_ns(), unit.mutable_start());
-  return unit;
-}
-
-}  // namespace
-
 TreeThread::TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done)
     : host_(std::move(host)), spared_(std::move(spared)), done_(std::move(done)) {
   thread_ = std::thread([this] { Run(); });
@@ -68,7 +53,7 @@ void TreeThread::Run() {
     const std::vector<ProcessEntry> left =
         request.kill ? KillTree(root, excluded).survivors : FindTree(root, excluded);
     std::vector<v1::Unit> units;
-    for (const ProcessEntry& process : left) units.push_back(UnitOf(process));
+    for (const ProcessEntry& process : left) units.push_back(UnitOfProcess(process));
     done_(request.job_key, std::move(units));
   }
 }

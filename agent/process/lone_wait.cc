@@ -69,6 +69,4 @@ std::optional<LoneWait> FindLoneWait(pid_t pid) {
   return LoneWait{*address, *run_ns};
 }
 
-bool CanFindLoneWaits() { return !ReadProc(::getpid(), "syscall").empty(); }
-
 }  // namespace brood

@@ -24,7 +24,4 @@ std::optional<uint64_t> ParseLoneWait(std::string_view syscall);
 // What the process is doing now, if it is that. Nothing also where it may not be looked at.
 std::optional<LoneWait> FindLoneWait(pid_t pid);
 
-// Whether /proc/PID/syscall can be read at all: without it, nothing is ever found.
-bool CanFindLoneWaits();
-
 }  // namespace brood
