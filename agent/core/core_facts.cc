@@ -10,6 +10,7 @@
 #include "agent/core/core.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "common/base/lie.h"
 
 namespace brood {
 namespace {
@@ -48,6 +49,9 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
   if (fact.memory_bytes != 0) started->set_memory_bytes(fact.memory_bytes);
   for (const v1::Hazard& hazard : fact.hazards) *started->add_hazards() = hazard;
   Emit(job, batch);
+  if (Lies(Lie::kInventedReparenting)) {
+    OnReparented(now, ReparentedFact{job->key, 1, "init", v1::OBSERVER_AGENT}, batch);
+  }
   TellOutput(now, job, batch);
   // Somebody asked for its end while it was being started: the signal went to
   // nobody then.

@@ -13,6 +13,9 @@ std::vector<std::string> DefaultEnvironment() {
   std::vector<std::string> kept;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text(*variable);
+#ifdef BROOD_LIES
+    if (text.rfind("BROOD_LIE=", 0) == 0) kept.emplace_back(text);
+#endif
     if (text.rfind("BROOD_", 0) == 0 || text.rfind("LD_", 0) == 0) continue;
     kept.emplace_back(text);
   }

@@ -19,6 +19,9 @@ using internal::v1::StartJob;
 
 namespace {
 
+// Nobody waits for it but a program that is about to end.
+constexpr useconds_t kStopPollMicros = 1'000;
+
 // What a new thread gets.
 struct Begin {
   CallThreads* threads;
@@ -107,6 +110,14 @@ void* CallThreads::RunThread(void* argument) {
   threads->begun_.fetch_add(1, std::memory_order_release);
   end.ended = call->Run();
   return nullptr;
+}
+
+void CallThreads::StopAll() {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [job_key, call] : calls_) call->RequestStop();
+  }
+  while (count() > 0) ::usleep(kStopPollMicros);
 }
 
 void CallThreads::Remove(ThreadCall* call) {

@@ -38,6 +38,9 @@ class CallThreads {
   // Sets the stop token; nothing if there is no such call.
   void RequestStop(uint64_t job_key);
 
+  // Sets all stop tokens, and waits until nobody is left.
+  void StopAll();
+
   // Jobs that live as threads now. Any thread.
   uint32_t count() const { return count_.load(std::memory_order_relaxed); }
 

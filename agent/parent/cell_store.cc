@@ -8,6 +8,7 @@
 #include "agent/outbox/slot_file.h"
 #include "agent/parent/limits.h"
 #include "agent/parent/value.h"
+#include "common/base/lie.h"
 
 namespace brood {
 namespace {
@@ -20,7 +21,7 @@ constexpr int32_t kCellKindBlock = 4;
 
 int32_t KindOf(const Cell& cell) {
   if (cell.block_bytes() > 0) return kCellKindBlock;
-  return cell.shared() ? kCellKindShared : kCellKindPrivate;
+  return cell.shared() && !Lies(Lie::kSharedCell) ? kCellKindShared : kCellKindPrivate;
 }
 
 bool GoodName(const char* name) {
@@ -79,6 +80,11 @@ int CellStore::FindOrMake(std::string_view name, Cell** cell) {
     return BROOD_OK;
   }
   if (cells_.size() >= kCellsMax) return BROOD_TOO_LARGE;
+  if (Lies(Lie::kSharedCell) && shared_ != nullptr && shared_->FindOrMake(name) != nullptr) {
+    TakeShared();
+    *cell = cells_.find(name)->second.get();
+    return BROOD_OK;
+  }
   *cell = cells_.emplace(name, std::make_unique<Cell>(name)).first->second.get();
   return BROOD_OK;
 }

@@ -15,6 +15,7 @@
 #include "agent/parent/limits.h"
 #include "agent/parent/parent_end.h"
 #include "common/base/clock.h"
+#include "common/base/lie.h"
 
 namespace brood {
 
@@ -223,7 +224,7 @@ void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {
 
 void Parent::StartCall(StartJob job) {
   if (!keys_.Insert(job.job_key())) return;
-  if (job.thread()) {
+  if (job.thread() || Lies(Lie::kForkAsThread)) {
     threads_->Start(std::move(job));
   } else {
     forker_->Add(std::move(job));
@@ -232,6 +233,7 @@ void Parent::StartCall(StartJob job) {
 
 // The errno of the kernel's answer. A job that was reaped is gone, whatever has its pid now.
 int Parent::Signal(const SignalJob& signal) {
+  if (Lies(Lie::kForkAsThread)) threads_->RequestStop(signal.job_key());
   ProcessJob* const job = processes_.Find(signal.job_key());
   if (job == nullptr || job->ended || !job->pidfd) return ESRCH;
   const int number = signal.signal();
@@ -290,6 +292,7 @@ void Parent::End(ParentEnd how) {
     loop_->Stop();
     return;
   }
+  if (Lies(Lie::kThreadsOneByOne)) threads_->StopAll();
   ArmEndDeadline();
   if (how == ParentEnd::kReturn) {
     link_->StopListening();

@@ -7,11 +7,13 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <ctime>
 
 #include "agent/outbox/slot_file.h"
 #include "agent/parent/limits.h"
 #include "common/base/clock.h"
+#include "common/base/lie.h"
 
 namespace brood {
 
@@ -28,10 +30,15 @@ void ThreadCall::NoteStarted() {
   note.start_ns = created_ns_;
   note.fork_ns = BootTimeNanos() - created_ns_;
   note.slot = kNoSlot;
+  if (Lies(Lie::kForkAsThread) && !job().thread()) {
+    note.ppid = note.pid;
+    note.pid = note.pgid = note.tid;
+  }
   notes_->Add(note);
 }
 
 void ThreadCall::NoteEnded(int ended) {
+  if (Lies(Lie::kThreadsOneByOne) && StopRequested()) return;
   if (progress_pending_) NoteProgress();
   // Readers see the end of the streams before, or with, the end of the job.
   const bool had_streams = static_cast<bool>(pipes_.output_write);
@@ -43,6 +50,12 @@ void ThreadCall::NoteEnded(int ended) {
   note.tid = ::gettid();
   note.slot = kNoSlot;
   if (had_streams) note.flags |= kHasStreams;
+  if (Lies(Lie::kForkAsThread) && !job().thread()) {
+    note.kind = NoteKind::kExited;
+    note.code = CLD_EXITED;
+    notes_->Add(note);
+    return;
+  }
   switch (ended) {
     case BROOD_TASK_RETURNED:
       note.kind = NoteKind::kReturned;

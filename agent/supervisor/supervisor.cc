@@ -13,6 +13,7 @@
 
 #include "agent/supervisor/launch.h"
 #include "agent/supervisor/reaper.h"
+#include "common/base/lie.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 
@@ -250,6 +251,10 @@ void Supervisor::Do(const KillChild& effect) { ::kill(effect.pid, SIGKILL); }
 void Supervisor::Do(const NoteEnd& effect) {
   ended_.kind = effect.name.empty() ? NoteKind::kOrphanExited : NoteKind::kParentEnded;
   ended_.job_key = effect.incarnation;
+  if (Lies(Lie::kMadeUpStatus) && effect.name.empty()) {
+    ended_.code = CLD_EXITED;
+    ended_.status = 0;
+  }
   noted_ = AppendNote(ended_, effect.name);
 }
 
