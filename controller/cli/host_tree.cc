@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/cli/host_tree.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -92,8 +93,43 @@ class Builder {
     return parents_.contains(job.ppid()) ? job.ppid() : reading_.host.supervisor_pid();
   }
 
+  // Those that are no job: a job's has its own node.
+  void AddThreads(TreeNode* node) {
+    const auto threads = reading_.threads.find(node->pid);
+    if (threads == reading_.threads.end()) return;
+    for (const ProcessThread& thread : threads->second) {
+      const bool is_job =
+          std::any_of(reading_.jobs.begin(), reading_.jobs.end(), [&thread](const v1::Job& job) {
+            return job.mode() == v1::MODE_THREAD && job.has_tid() && job.tid() == thread.tid;
+          });
+      if (is_job) continue;
+      const std::string main = thread.tid == node->pid ? "main thread, " : "";
+      node->below.push_back(TreeNode{
+          "thread", thread.name, node->pid, thread.tid, main + StateWord(thread.state), {}});
+    }
+  }
+
+  static std::string StateWord(char state) {
+    switch (state) {
+      case 'R':
+        return "runs";
+      case 'S':
+        return "waits";
+      case 'D':
+        return "waits in the kernel";
+      case 'T':
+      case 't':
+        return "stopped";
+      case 'Z':
+        return "has ended";
+      default:
+        return std::string("state ") + state;
+    }
+  }
+
   void AddChildren(TreeNode* node) {
     if (node->pid == 0) return;
+    AddThreads(node);
     std::set<int32_t> children;
     for (const auto& [pid, parent] : parents_)
       if (ParentOf(pid) == node->pid) children.insert(pid);
@@ -161,7 +197,7 @@ void PrintNode(const TreeNode& node, const std::string& first, const std::string
                std::ostream& out) {
   out << first << (node.kind == "host" ? "" : node.kind + " ") << Visible(node.name);
   if (node.pid != 0) out << "  pid " << node.pid;
-  if (node.tid != 0 && node.tid != node.pid) out << " tid " << node.tid;
+  if (node.tid != 0 && (node.tid != node.pid || node.kind == "thread")) out << " tid " << node.tid;
   if (!node.remark.empty()) out << "  (" << Visible(node.remark) << ")";
   out << "\n";
   for (size_t i = 0; i < node.below.size(); ++i) {

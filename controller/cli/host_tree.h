@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -23,11 +24,13 @@ struct HostReading {
   std::vector<v1::Job> jobs;
   // The kernel's own word, where the host is this machine.
   std::optional<ProcessTable> processes;
+  // The threads of processes, where they were asked for and can be read.
+  std::map<int32_t, std::vector<ProcessThread>> threads;
 };
 
 // One line of the tree.
 struct TreeNode {
-  // "host", "agent", "supervisor", "parent", "job" or "process".
+  // "host", "agent", "supervisor", "parent", "job", "process" or "thread".
   std::string kind;
   // Of the host, parent, job or program.
   std::string name;

@@ -1,16 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
 
+#include "common/base/clock.h"
+#include "common/base/event_loop.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/gather.h"
 #include "controller/cli/host_tree.h"
+#include "controller/cli/live_text.h"
+#include "controller/cli/signal_source.h"
 
 namespace brood::cli {
 namespace {
 
+constexpr int64_t kWatchPeriodNanos = 1'000'000'000;
+
 struct Options {
   std::string set;
+  bool threads = false;
+  bool watch = false;
   OutputFormat format = OutputFormat::kText;
 };
 
@@ -31,7 +43,16 @@ Status ReadJobs(Connection& connection, HostReading* reading) {
   return Ok();
 }
 
-Result<HostReading> Read(Connection& connection) {
+// Of the supervisor, and of all that are below it.
+void ReadAllThreads(HostReading* reading) {
+  const pid_t supervisor = reading->host.supervisor_pid();
+  std::vector<pid_t> pids = {supervisor, reading->host.agent_pid()};
+  for (const Process& process : reading->processes->Below({supervisor}))
+    pids.push_back(process.pid);
+  for (const pid_t pid : pids) reading->threads[pid] = ReadThreads(pid);
+}
+
+Result<HostReading> Read(Connection& connection, bool threads) {
   HostReading reading;
   reading.name = connection.address().name;
   const Result<v1::GetHostResponse> host = connection.GetHost({});
@@ -48,34 +69,83 @@ Result<HostReading> Read(Connection& connection) {
     const Process* agent = table.Find(reading.host.agent_pid());
     if (agent != nullptr && agent->name == "brood-agent") reading.processes = std::move(table);
   }
+  if (threads && reading.processes) ReadAllThreads(&reading);
   return reading;
+}
+
+// The trees of all hosts as text; `all` is false if one did not answer.
+std::string TreeText(const Options& options, const std::vector<HostAddress>& hosts,
+                     const Context& context, bool* all) {
+  const std::function<Result<HostReading>(Connection&)> ask = [&](Connection& connection) {
+    return Read(connection, options.threads);
+  };
+  const auto readings = Gather(context, hosts, ask);
+  *all = AllAnswered(readings);
+  std::ostringstream text;
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const std::optional<HostReading>& reading : readings) {
+    if (!reading) continue;
+    const TreeNode root = BuildTree(*reading);
+    if (options.format == OutputFormat::kJson) {
+      json.push_back(TreeToJson(root));
+    } else {
+      PrintTreeText(root, text);
+    }
+  }
+  if (options.format == OutputFormat::kJson) {
+    const nlohmann::ordered_json& shown = hosts.size() == 1 && json.size() == 1 ? json[0] : json;
+    text << shown.dump(1) << "\n";
+  }
+  return text.str();
+}
+
+// Draws it again each second, in its own place on a terminal; else prints it whenever it has
+// changed. Until a signal ends it, or no host answers.
+int WatchTree(const Options& options, const std::vector<HostAddress>& hosts, Context& context) {
+  auto signals = SignalSource::Create(SignalSource::Pipe::kDie);
+  auto loop = EventLoop::Create();
+  if (!signals) return context.Fail(signals.error(), kExitFailed);
+  if (!loop) return context.Fail(loop.error(), kExitFailed);
+  int signal = 0;
+  (*signals)->Attach(**loop, [&](int number) {
+    signal = number;
+    (*loop)->Stop();
+  });
+  LiveText live(context.out, context.out_fd);
+  std::string last;
+  bool all = true;
+  const std::function<void()> draw = [&] {
+    const std::string text = TreeText(options, hosts, context, &all);
+    if (text.empty()) return (*loop)->Stop();
+    if (context.out_is_terminal) {
+      live.Show(text);
+    } else if (text != last) {
+      context.out << text << std::flush;
+    }
+    last = text;
+    (*loop)->At(BootTime{RealClock().Now().boot.ns + kWatchPeriodNanos}, draw);
+  };
+  draw();
+  (*loop)->Run();
+  (*signals)->Detach();
+  return signal != 0 ? DieOf(signal) : kExitFailed;
 }
 
 int PrintTree(const Options& options, Context& context) {
   const Result<std::vector<HostAddress>> hosts = context.RunningHosts(options.set);
   if (!hosts) return context.Fail(hosts.error(), kExitFailed);
-  const std::function<Result<HostReading>(Connection&)> ask = Read;
-  const auto readings = Gather(context, *hosts, ask);
-  nlohmann::ordered_json all = nlohmann::ordered_json::array();
-  for (const std::optional<HostReading>& reading : readings) {
-    if (!reading) continue;
-    const TreeNode root = BuildTree(*reading);
-    if (options.format == OutputFormat::kJson) {
-      all.push_back(TreeToJson(root));
-    } else {
-      PrintTreeText(root, context.out);
-    }
-  }
-  if (options.format == OutputFormat::kJson) {
-    const nlohmann::ordered_json& shown = hosts->size() == 1 && all.size() == 1 ? all[0] : all;
-    context.out << shown.dump(1) << "\n";
-  }
-  return AllAnswered(readings) ? kExitOk : kExitFailed;
+  if (options.watch) return WatchTree(options, *hosts, context);
+  bool all = true;
+  context.out << TreeText(options, *hosts, context, &all);
+  return all ? kExitOk : kExitFailed;
 }
 
 Action Declare(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
   AddHostsOption(app, options->set);
+  app.add_flag("-T,--threads", options->threads,
+               "with the threads of each process, where they can be read");
+  app.add_flag("--watch", options->watch, "draw it again each second, until Ctrl-C");
   AddFormatOption(app, options->format, "text|json");
   return [options, &context] { return PrintTree(*options, context); };
 }

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -37,16 +38,28 @@ std::string ReadProcFile(pid_t pid, const char* file) {
   return text;
 }
 
-std::optional<Process> ReadProcess(pid_t pid) {
-  const std::string stat = ReadProcFile(pid, "stat");
+// NAME and what follows it in the text of a stat file.
+struct StatText {
+  std::string name;
+  std::istringstream fields;
+};
+
+std::optional<StatText> SplitStat(const std::string& stat) {
   const size_t open = stat.find('(');
   // The name may hold anything, brackets too: it ends at the last one.
   const size_t close = stat.rfind(')');
   if (open == std::string::npos || close == std::string::npos || close < open) return std::nullopt;
+  return StatText{stat.substr(open + 1, close - open - 1),
+                  std::istringstream(stat.substr(close + 1))};
+}
+
+std::optional<Process> ReadProcess(pid_t pid) {
+  std::optional<StatText> stat = SplitStat(ReadProcFile(pid, "stat"));
+  if (!stat) return std::nullopt;
   Process process;
   process.pid = pid;
-  process.name = stat.substr(open + 1, close - open - 1);
-  std::istringstream fields(stat.substr(close + 1));
+  process.name = stat->name;
+  std::istringstream& fields = stat->fields;
   fields >> process.state >> process.ppid;
   std::string skipped;
   for (int field = 5; field <= 19; ++field) fields >> skipped;
@@ -115,6 +128,27 @@ std::vector<Process> ProcessTable::WithVariable(const std::string& prefix) const
   for (const auto& [pid, process] : processes_)
     if (HasVariable(ReadProcFile(pid, "environ"), prefix)) found.push_back(process);
   return found;
+}
+
+std::vector<ProcessThread> ReadThreads(pid_t pid) {
+  std::vector<ProcessThread> threads;
+  DIR* folder = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
+  if (folder == nullptr) return threads;
+  while (const dirent* entry = ::readdir(folder)) {
+    const pid_t tid = std::atoi(entry->d_name);
+    if (tid <= 0) continue;
+    const std::string file = "task/" + std::to_string(tid) + "/stat";
+    std::optional<StatText> stat = SplitStat(ReadProcFile(pid, file.c_str()));
+    if (!stat) continue;  // It has ended meanwhile.
+    ProcessThread thread{tid, '?', stat->name};
+    stat->fields >> thread.state;
+    threads.push_back(std::move(thread));
+  }
+  ::closedir(folder);
+  std::sort(
+      threads.begin(), threads.end(),
+      [](const ProcessThread& one, const ProcessThread& other) { return one.tid < other.tid; });
+  return threads;
 }
 
 std::string CommandLine(const Process& process) {

@@ -44,6 +44,15 @@ class ProcessTable {
   std::map<pid_t, Process> processes_;
 };
 
+// A thread of a process of this machine.
+struct ProcessThread {
+  pid_t tid = 0;
+  char state = '?';
+  std::string name;
+};
+// Those of a process, by tid; none if it has ended.
+std::vector<ProcessThread> ReadThreads(pid_t pid);
+
 // Its words with blanks between; "[name]" if it has none (a zombie).
 std::string CommandLine(const Process& process);
 

@@ -54,6 +54,22 @@ std::vector<std::string> Above(const TreeNode& node, const std::string& name) {
 
 using ::testing::ElementsAre;
 
+TEST(HostTreeTest, NamesAThreadOnceAlsoWhereItIsAJob) {
+  HostReading reading = Reading();
+  reading.jobs = {Job("thread", v1::MODE_THREAD, kParent, 21, kSupervisor)};
+  reading.threads[kParent] = {ProcessThread{kParent, 'S', "brood-parent"},
+                              ProcessThread{13, 'R', "launcher"},
+                              ProcessThread{21, 'S', "brood-parent"}};
+  std::ostringstream out;
+  PrintTreeText(BuildTree(reading), out);
+  const std::string text = out.str();
+  EXPECT_NE(text.find("thread brood-parent  pid 12 tid 12  (main thread, waits)"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("thread launcher  pid 12 tid 13  (runs)"), std::string::npos) << text;
+  EXPECT_EQ(text.find("tid 21"), text.rfind("tid 21")) << text;
+}
+
 TEST(HostTreeTest, PutsForksAndThreadsBelowTheirParent) {
   HostReading reading = Reading();
   reading.jobs = {Job("fork", v1::MODE_FORK, 20, 20, kParent),
