@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "common/job/duration.h"
 #include "controller/cli/answers.h"
 #include "controller/cli/by_host.h"
 #include "controller/cli/commands.h"
-#include "common/job/duration.h"
 #include "controller/cli/job_reference.h"
 
 namespace brood::cli {

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <ctime>
 
+#include "common/job/duration.h"
 #include "common/job/exit_code.h"
 #include "common/job/text.h"
 #include "common/job/value.h"
-#include "common/job/duration.h"
 #include "controller/cli/json_output.h"
 
 namespace brood::cli {

@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/job/duration.h"
 #include "common/job/exit_code.h"
 #include "common/job/limits.h"
 #include "common/job/text.h"
-#include "common/job/duration.h"
 #include "controller/cli/run_session.h"
 
 namespace brood::cli {

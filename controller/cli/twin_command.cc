@@ -53,8 +53,7 @@ TwinCall CallOf(const Options& options) {
 // What is known so far, shown while it grows.
 class Board {
  public:
-  Board(size_t hosts, Context& context)
-      : facts_(hosts), context_(context), live_(context.out, context.out_fd) {}
+  Board(size_t hosts, Context& context) : facts_(hosts), live_(context.out, context.out_fd) {}
 
   void Change(size_t host, const TwinFacts& facts, bool show) {
     facts_[host] = facts;
@@ -69,7 +68,6 @@ class Board {
 
  private:
   std::vector<TwinFacts> facts_;
-  Context& context_;
   LiveText live_;
 };
 

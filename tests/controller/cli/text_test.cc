@@ -3,8 +3,8 @@
 
 #include <sstream>
 
-#include "common/job/job_id.h"
 #include "common/job/duration.h"
+#include "common/job/job_id.h"
 #include "controller/cli/line_output.h"
 #include "controller/cli/run_id.h"
 #include "controller/cli/table.h"
