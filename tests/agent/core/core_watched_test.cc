@@ -205,5 +205,16 @@ TEST_F(CoreWatchedTest, WhoWaitedForAnOrphanIsItsAdopterAndThatIsSaidBeforeTheEn
   EXPECT_EQ(said.reparented().new_ppid(), 400);
 }
 
+TEST_F(CoreTest, EndingAParentThatIsStartingHasAnAnswerOfItsOwn) {
+  Batch batch;
+  ASSERT_TRUE(core_->StartParent(now_, "q", {}, &batch).ok());
+  const Result<ParentKey> ended = core_->EndParent(now_, "q", v1::PARENT_END_RETURN, &batch);
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(ended.error().reason, "PARENT_STARTING");
+  EXPECT_EQ(core_->EndParent(now_, "nobody", v1::PARENT_END_RETURN, &batch).error().reason,
+            "NO_SUCH_PARENT");
+}
+
 }  // namespace
 }  // namespace brood
