@@ -56,7 +56,9 @@ v1::OutsideReading ReadOutside(const internal::v1::Cell& cell, const CellProcess
   v1::OutsideReading reading;
   const Result<MemoryCell> found = ReadMemoryCell(process.pid, cell.image_address());
   if (!found) {
-    reading.set_error(found.error().message);
+    // It was looked at, and is not there: a cell that the other made after the fork.
+    const std::string& reason = found.error().reason;
+    if (reason != "NO_CELL" && reason != "NO_SUCH_MEMORY") reading.set_error(found.error().message);
     return reading;
   }
   const CellImage& image = found->image;
