@@ -32,8 +32,6 @@ std::string ScalarOf(const CellImage& image) {
   return std::string(ScalarBytes(image.scalar).view());
 }
 
-bool HasBytes(uint32_t kind) { return kind >= static_cast<uint32_t>(ValueKind::kText); }
-
 v1::OutsideReading ReadVariable(const internal::v1::Cell& cell, const CellProcess& process) {
   v1::OutsideReading reading;
   const auto type = static_cast<uint32_t>(cell.variable_type());

@@ -30,6 +30,14 @@ enum class ValueKind : uint16_t {
   kJson = 7,
 };
 
+// Whether a value of this kind is bytes that stand elsewhere, not a scalar. Any number
+// is a kind: what another process has in its memory is asked too.
+constexpr bool HasBytes(uint32_t kind) {
+  return kind == static_cast<uint32_t>(ValueKind::kText) ||
+         kind == static_cast<uint32_t>(ValueKind::kBytes) ||
+         kind == static_cast<uint32_t>(ValueKind::kJson);
+}
+
 // The bytes of a BOOL, INT or FLOAT, for as long as this lives.
 class ScalarBytes {
  public:

@@ -8,15 +8,11 @@
 #include <string_view>
 
 #include "agent/outbox/slot_file.h"
+#include "agent/outbox/value_bytes.h"
 #include "agent/sdk/task.h"
 #include "brood/internal/v1/frames.pb.h"
 
 namespace brood {
-
-// Whether a value of this type is in data and size.
-inline bool HasBytes(uint32_t type) {
-  return type == BROOD_TEXT || type == BROOD_BYTES || type == BROOD_JSON;
-}
 
 // BROOD_OK, BROOD_WRONG_TYPE for no type there is, BROOD_TOO_LARGE over 48 KiB.
 inline int CheckValue(const brood_value& value) {

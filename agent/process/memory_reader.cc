@@ -45,12 +45,6 @@ std::optional<Error> ReadAt(pid_t pid, uint64_t address, void* to, size_t size) 
   return ReadError(pid, got < 0 ? errno : EFAULT);
 }
 
-bool HasBytes(uint32_t kind) {
-  return kind == static_cast<uint32_t>(ValueKind::kText) ||
-         kind == static_cast<uint32_t>(ValueKind::kBytes) ||
-         kind == static_cast<uint32_t>(ValueKind::kJson);
-}
-
 // The frame of the page, if there is one and it is shown.
 std::optional<uint64_t> PageFrame(pid_t pid, uint64_t address) {
   const UniqueFd fd(
