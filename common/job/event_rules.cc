@@ -44,7 +44,7 @@ constexpr std::array kRules = {
   EventRule{Event::kThreadEnded, "THREAD_ENDED", Subject::kJob, kRunning, Times::kAtMostOnce, kEnded},
   EventRule{Event::kFailedToStart, "FAILED_TO_START", Subject::kJob, kWaiting | kStarting, Times::kAtMostOnce, kEnded},
   EventRule{Event::kCancelled, "CANCELLED", Subject::kJob, kWaiting | kStarting, Times::kAtMostOnce, kEnded},
-  EventRule{Event::kLost, "LOST", Subject::kJob, kAlive, Times::kAtMostOnce, kEnded},
+  EventRule{Event::kLost, "LOST", Subject::kJob, kBeforeEnd, Times::kAtMostOnce, kEnded},
   EventRule{Event::kOutputClosed, "OUTPUT_CLOSED", Subject::kJob, kEnded, Times::kOnce, kClosed},
   EventRule{Event::kSurvivors, "SURVIVORS", Subject::kJob, kClosed, Times::kAtMostOnce, 0},
   EventRule{Event::kCleaned, "CLEANED", Subject::kJob, kClosed, Times::kOnce, kReleased},

@@ -150,7 +150,7 @@ int Stop(const Options& options, Context& context) {
     if (!stopped[i]) continue;
     context.err << "brood: " << (*hosts)[i].name << ": the agent has ended";
     if (options.keep_jobs) {
-      context.err << "; its jobs go on\n";
+      context.err << "; running jobs go on, those that waited are lost\n";
     } else {
       context.err << ", and with it " << *stopped[i] << " running jobs\n";
     }
@@ -170,7 +170,7 @@ Action Declare(CLI::App& app, Context& context) {
   AddFormatOption(*status, options->format, "table|json");
   CLI::App* stop = app.add_subcommand("stop", "end jobs, parents, supervisor and agent");
   AddHostsOption(*stop, options->set);
-  stop->add_flag("--keep-jobs", options->keep_jobs, "end the agent only");
+  stop->add_flag("--keep-jobs", options->keep_jobs, "end the agent only: running jobs go on, those that wait are LOST");
   return [options, run, status, &context] {
     if (run->parsed()) return Run(*run, context);
     if (status->parsed()) return PrintStatus(*options, context);

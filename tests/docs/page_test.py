@@ -87,7 +87,8 @@ def main():
                     shown.append([])
                 else:
                     shown[-1].append(line)
-            for command, was, now in zip(commands, shown, run(commands, environment)):
+            for command, was, now in zip(commands, shown, run(commands, environment),
+                                         strict=True):
                 result += [INDENT + "$ " + command] + [(INDENT + line).rstrip() for line in now]
                 if [normal(line) for line in was] != [normal(line) for line in now]:
                     different.append(f"$ {command}\nthe page shows:\n" + "\n".join(was) +
@@ -101,6 +102,8 @@ def main():
         with open(page, "w", encoding="utf-8") as file:
             file.write("\n".join(result + lines[done:]) + "\n")
         return 0
+    if done == 0:
+        different.append(f"{page} shows no command")
     print("\n\n".join(different))
     return 1 if different else 0
 

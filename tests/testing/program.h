@@ -37,7 +37,6 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void Write(const std::string& input);
-  void CloseInput() { in_.reset(); }
   // Closes our end of its stdout.
   void CloseOutput() { out_.reset(); }
   void Signal(int signal) const;

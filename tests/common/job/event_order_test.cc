@@ -51,6 +51,14 @@ TEST(EventOrderTest, TakesAWholeLife) {
   EXPECT_FALSE(order.Finish());
 }
 
+TEST(EventOrderTest, AJobThatWaitedWhenItsAgentDiedIsLost) {
+  EventStream stream;
+  const v1::Event received = stream.Received("a");
+  v1::Event lost = stream.Next("a");
+  lost.mutable_lost()->set_why("the agent ended while the job was waiting");
+  EXPECT_EQ(Broken({received, lost}), "");
+}
+
 TEST(EventOrderTest, AStreamMustNotStopBeforeCleaned) {
   EventStream stream;
   EventOrder order;

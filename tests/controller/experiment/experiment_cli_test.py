@@ -67,6 +67,7 @@ class ExperimentTest(unittest.TestCase):
             self.assertEqual(claim["verdict"], "PASSED", f"{name}: {claim}")
             self.assertEqual(sorted(claim["hosts"]), ["host1", "host2", "host3"])
             self.assertTrue(claim["evidence"])
+            self.assertEqual(sorted(claim["resumeTokens"]), ["host1", "host2", "host3"])
             for tokens in claim["resumeTokens"].values():
                 self.assertTrue(tokens["first"] and tokens["last"])
         self.assertEqual(self.running(), [])
@@ -97,6 +98,7 @@ class ExperimentTest(unittest.TestCase):
             self.brood("experiment", "run", "C1", "-w", "host[1-2]", "-o", "junit").stdout)
         self.assertEqual([suite.get("name") for suite in suites], ["host1", "host2"])
         for suite in suites:
+            self.assertGreater(len(suite), 0)
             self.assertEqual(int(suite.get("tests")), len(suite))
             self.assertEqual((suite.get("failures"), suite.get("errors")), ("0", "0"))
 

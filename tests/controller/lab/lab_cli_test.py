@@ -143,6 +143,8 @@ class HostCommandsTest(CliTest):
 
     def test_a_twin_run_says_how_thread_and_fork_differ_and_leaves_no_parent(self):
         answer = self.json("twin", "--rounds", "2", "-w", "@lab")
+        self.assertTrue(answer["hosts"])
+        self.assertTrue(all(len(host["rounds"]) == 2 for host in answer["hosts"]))
         for host in answer["hosts"]:
             said = {finding["topic"]: finding for finding in host["findings"]}
             for topic in ("process", "parent", "sibling", "end"):
