@@ -11,13 +11,14 @@
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
 #include "common/base/lie.h"
+#include "common/job/text.h"
 
 namespace brood {
 namespace {
 
 void SetResult(const CallResult& result, v1::Exited* exited) {
   if (result.returned) *exited->mutable_returned()->mutable_value() = *result.returned;
-  if (result.threw) exited->mutable_threw()->set_what(*result.threw);
+  if (result.threw) exited->mutable_threw()->set_what(ToUtf8(*result.threw));
 }
 
 // /proc counts starts in hundredths of a second; the clone happens within one or
@@ -99,7 +100,7 @@ void Core::OnThreadEnded(Instant now, const ThreadEndedFact& fact, Batch* batch)
       Begin(now, job, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_thread_ended();
   ended->set_cause(job->cause);
   if (fact.result.threw) {
-    ended->mutable_threw()->set_what(*fact.result.threw);
+    ended->mutable_threw()->set_what(ToUtf8(*fact.result.threw));
   } else if (fact.result.returned) {
     *ended->mutable_returned()->mutable_value() = *fact.result.returned;
   } else {
@@ -138,7 +139,7 @@ void Core::OnProgress(Instant now, uint64_t job_key, double fraction, const std:
   v1::Progress* const progress =
       Begin(now, job, v1::OBSERVER_JOB, v1::EVIDENCE_REPORTED).mutable_progress();
   progress->set_fraction(std::clamp(fraction, 0.0, 1.0));
-  progress->set_text(text);
+  progress->set_text(ToUtf8(text));
   Emit(job, batch);
 }
 

@@ -66,7 +66,10 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   }
   if (event.has_reparented()) job.reparented = true;
   if (event.has_stuck_suspected()) job.stuck_said = true;
-  if (event.has_timed_out()) job.cause = v1::END_CAUSE_TIMED_OUT;
+  if (event.has_timed_out()) {
+    job.cause = v1::END_CAUSE_TIMED_OUT;
+    job.kill_grace_ns = kKillGraceDefaultNanos;  // its own was in the spec, which is not kept
+  }
   if (event.has_output_closed()) job.output_closed = true;
   if (job.view.state() == v1::JOB_STATE_ENDED && !job.ended) {
     job.ended = true;
@@ -110,6 +113,9 @@ void Core::EndReplay(Instant now, Batch* batch) {
     if (parent != nullptr) parent->live[job.is_thread()].insert(job.key);
     const bool orphan = parent == nullptr || parent->state == v1::PARENT_STATE_ENDED;
     if (orphan && job.started() && !job.is_thread()) AskAdopter(job, batch);
+    // Whether the signal went out before the agent died is not known: it goes again, and the
+    // grace counts anew. Else nothing would ever end a job that does not listen.
+    if (job.cause != v1::END_CAUSE_UNSPECIFIED) Stop(now, &job, batch);
   }
 }
 

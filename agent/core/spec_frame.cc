@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "common/job/text.h"
+
 namespace brood {
 namespace {
 
@@ -127,13 +129,13 @@ v1::Value ValueOfBytes(uint32_t kind, std::string_view bytes) {
       if (eight) value.set_float_value(number);
       break;
     case v1::VALUE_TYPE_TEXT:
-      value.set_text_value(std::string(bytes));
+      value.set_text_value(ToUtf8(bytes));
       break;
     case v1::VALUE_TYPE_BYTES:
       value.set_bytes_value(std::string(bytes));
       break;
     case v1::VALUE_TYPE_JSON:
-      value.set_json_value(std::string(bytes));
+      value.set_json_value(ToUtf8(bytes));
       break;
     default:
       break;

@@ -60,6 +60,22 @@ bool IsUtf8(std::string_view bytes) {
   return true;
 }
 
+std::string ToUtf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t size = CharacterSize(bytes, i);
+    if (size == 0) {
+      out += "\xEF\xBF\xBD";
+      ++i;
+    } else {
+      out += bytes.substr(i, size);
+      i += size;
+    }
+  }
+  return out;
+}
+
 std::string Quoted(std::string_view bytes) {
   std::string out = "'";
   size_t i = 0;

@@ -9,6 +9,10 @@ namespace brood {
 // True if the bytes are UTF-8 as RFC 3629 has it: no surrogates, nothing overlong.
 bool IsUtf8(std::string_view bytes);
 
+// The same text as UTF-8: each byte that is no part of a character becomes U+FFFD. A protobuf
+// string that is not UTF-8 is written without an error and cannot be read again.
+std::string ToUtf8(std::string_view bytes);
+
 // The bytes in single quotes, fit for a terminal: control characters and what is not UTF-8 as \xNN,
 // longer ones cut: 'abc', '\x1b[2J', 'aaaa…' (131072 bytes).
 std::string Quoted(std::string_view bytes);

@@ -242,6 +242,41 @@ TEST_F(CoreTest, AReplayOfTheJournalIsTheSameState) {
   EXPECT_EQ(core_->Find("t")->view.outcome(), v1::OUTCOME_RETURNED);
 }
 
+TEST_F(CoreTest, WhatWasBeingCancelledWhenTheAgentDiedIsEndedByTheNextOne) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Cancel("a", 5);
+  Reboot();
+  ASSERT_EQ(Effects<SignalJobEffect>().size(), 2u);
+  EXPECT_FALSE(Effects<SignalJobEffect>()[1].parent_lives);
+  EXPECT_TRUE(Effects<TreeEffect>().empty());
+  Advance(5);
+  EXPECT_EQ(Effects<TreeEffect>().size(), 1u);
+}
+
+TEST_F(CoreTest, AJobsTextThatIsNotUtf8CanBeReadAgain) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Batch batch;
+  core_->OnProgress(now_, core_->Find("a")->key, 0.5, "cut \xC3", &batch);
+  Take(&batch);
+  EXPECT_EQ(events_.back().progress().text(), "cut \uFFFD");
+  Reboot();
+  EXPECT_NE(core_->Find("a"), nullptr);
+}
+
+TEST_F(CoreTest, AJobThatWaitedWhenTheAgentDiedIsLostAndDidNotRun) {
+  StartParent();
+  Submit("a");
+  Submit("b");
+  Submit("c");
+  Reboot();
+  EXPECT_THAT(Payloads("c"), ElementsAre(Payload::kReceived, Payload::kQueued, Payload::kLost,
+                                         Payload::kOutputClosed, Payload::kCleaned));
+}
+
 TEST_F(CoreTest, TheSameInputsGiveTheSameBytes) {
   const auto run = [this] {
     SetUp();

@@ -20,6 +20,14 @@ TEST(TextTest, KnowsUtf8FromOtherBytes) {
   }
 }
 
+TEST(TextTest, MakesUtf8OfWhatIsNone) {
+  EXPECT_EQ(ToUtf8("Grüße"), "Grüße");
+  EXPECT_EQ(ToUtf8("a\xFFz"), "a\uFFFDz");
+  EXPECT_EQ(ToUtf8("cut \xE6\x97"), "cut \uFFFD\uFFFD");
+  EXPECT_EQ(ToUtf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");
+  EXPECT_EQ(ToUtf8(""), "");
+}
+
 TEST(TextTest, QuotesWithoutTerminalEscapes) {
   EXPECT_EQ(Quoted("abc"), "'abc'");
   EXPECT_EQ(Quoted("Grüße"), "'Grüße'");
