@@ -170,7 +170,8 @@ Action Declare(CLI::App& app, Context& context) {
   AddFormatOption(*status, options->format, "table|json");
   CLI::App* stop = app.add_subcommand("stop", "end jobs, parents, supervisor and agent");
   AddHostsOption(*stop, options->set);
-  stop->add_flag("--keep-jobs", options->keep_jobs, "end the agent only: running jobs go on, those that wait are LOST");
+  stop->add_flag("--keep-jobs", options->keep_jobs,
+                 "end the agent only: running jobs go on, those that wait are LOST");
   return [options, run, status, &context] {
     if (run->parsed()) return Run(*run, context);
     if (status->parsed()) return PrintStatus(*options, context);

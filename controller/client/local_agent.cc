@@ -126,7 +126,12 @@ HostAddress LocalAgentAddress(const Paths& paths) {
 }
 
 bool LocalAgentListens(const Paths& paths) {
-  return ConnectUnix(AgentSocketPath(paths.runtime)).ok();
+  const Result<UniqueFd> fd = ConnectUnix(AgentSocketPath(paths.runtime));
+  if (!fd) return false;
+  // Without XDG_RUNTIME_DIR the folder has a name in /tmp that anybody may have taken first: a
+  // stranger's socket is no agent. Who starts one then hears whose folder it is.
+  const Result<PeerCredentials> peer = ReadPeerCredentials(fd->get());
+  return peer && peer->uid == ::geteuid();
 }
 
 Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& program_directory,
