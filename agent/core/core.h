@@ -104,7 +104,8 @@ class Core {
   const std::deque<v1::Parent>& ended_parents() const { return ended_parents_; }
   v1::Parent ViewParent(const ParentEntry& parent) const;
   void ViewHost(v1::Host* host) const;
-  bool idle() const { return running_[0] + running_[1] + queued_ == 0; }
+  // Jobs that wait for a slot.
+  uint32_t queued() const { return queued_; }
 
  private:
   enum class TimerKind { kTimeout, kKill };

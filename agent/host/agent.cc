@@ -22,6 +22,10 @@ namespace {
 // What the journal keeps: at some 250 bytes an event, a million events.
 constexpr size_t kJournalBytes = 256 << 20;
 
+// While jobs wait for a slot, readers are told this often: short beside a second
+// look at a screen, long beside what one message costs.
+constexpr int64_t kFeedRoundNanos = 2'000'000;
+
 // Each start of the agent has a number of its own, spent before anything is
 // done with it.
 Result<uint64_t> NextIncarnation(const std::string& state) {
@@ -47,7 +51,11 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentOptions options, const Clock* 
 }
 
 Agent::Agent(AgentOptions options, const Clock* clock, EventLoop* loop)
-    : options_(std::move(options)), clock_(clock), loop_(loop) {}
+    : options_(std::move(options)), clock_(clock), loop_(loop), feed_([this](auto end_round) {
+        loop_->Post([this, end_round = std::move(end_round)] {
+          loop_->At(BootTime{clock_->Now().boot.ns + kFeedRoundNanos}, end_round);
+        });
+      }) {}
 
 Agent::~Agent() {
   processes_.reset();
@@ -197,7 +205,9 @@ void Agent::EndRound() {
   for (const auto& entry : links_) entry.second->ReleaseNotes();
 }
 
-void Agent::OnPublished(const std::vector<JournalRecord>& records) { feed_.Publish(records); }
+void Agent::OnPublished(const std::vector<JournalRecord>& records, bool busy) {
+  feed_.Publish(records, busy);
+}
 
 void Agent::OnDeadline(int64_t boot_ns) {
   loop_->Post([this, boot_ns] {

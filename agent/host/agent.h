@@ -73,7 +73,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void AdoptParents();
 
   // CommitListener
-  void OnPublished(const std::vector<JournalRecord>& records) override;
+  void OnPublished(const std::vector<JournalRecord>& records, bool busy) override;
   void OnEffects(std::vector<Effect> effects) override;
   void OnDeadline(int64_t boot_ns) override;
   // SupervisorLink::Listener

@@ -43,34 +43,39 @@ void EventFeed::Remove(const EventReader* reader, const std::vector<uint64_t>& j
   Erase(&all_, reader);
 }
 
-void EventFeed::Publish(const std::vector<JournalRecord>& records) {
+void EventFeed::Publish(const std::vector<JournalRecord>& records, bool busy) {
   std::vector<Reader> concerned;
+  bool begins_round = false;
   {
     const absl::MutexLock lock(&mutex_);
-    concerned = all_;
+    concerned = std::exchange(due_, {});
+    const auto add = [&concerned](const Reader& reader) {
+      if (std::find(concerned.begin(), concerned.end(), reader) == concerned.end())
+        concerned.push_back(reader);
+    };
+    for (const Reader& reader : all_) add(reader);
     for (const JournalRecord& record : records) {
       const auto found = by_job_.find(record.job_key);
       if (found == by_job_.end()) continue;
-      for (const Reader& reader : found->second) {
-        if (std::find(concerned.begin(), concerned.end(), reader) == concerned.end()) {
-          concerned.push_back(reader);
-        }
-      }
+      for (const Reader& reader : found->second) add(reader);
+    }
+    if (busy && !concerned.empty()) {
+      due_ = std::exchange(concerned, {});
+      begins_round = !std::exchange(in_round_, true);
     }
   }
+  if (begins_round) later_([this] { EndRound(); });
   for (const Reader& reader : concerned) reader->OnMore();
 }
 
-void EventFeed::WakeAll() {
-  std::vector<Reader> readers;
+void EventFeed::EndRound() {
+  std::vector<Reader> due;
   {
     const absl::MutexLock lock(&mutex_);
-    readers = all_;
-    for (const auto& entry : by_job_) {
-      readers.insert(readers.end(), entry.second.begin(), entry.second.end());
-    }
+    due.swap(due_);
+    in_round_ = false;
   }
-  for (const Reader& reader : readers) reader->OnMore();
+  for (const Reader& reader : due) reader->OnMore();
 }
 
 }  // namespace brood

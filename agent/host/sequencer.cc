@@ -19,6 +19,7 @@ void Sequencer::Commit() {
     const int64_t deadline = core_->NextDeadline();
     const bool deadline_moved = deadline != deadline_;
     deadline_ = deadline;
+    const bool busy = core_->queued() > 0;
     if (pending.batch.empty() && pending.done.empty() && !deadline_moved) break;
     mutex_.Unlock();
     if (!pending.batch.records.empty()) {
@@ -34,7 +35,7 @@ void Sequencer::Commit() {
     if (!pending.batch.effects.empty()) listener_->OnEffects(std::move(pending.batch.effects));
     // Acknowledged, then published: a client learns that its job is there, then what it does.
     for (const auto& done : pending.done) done();
-    if (!pending.batch.records.empty()) listener_->OnPublished(pending.batch.records);
+    if (!pending.batch.records.empty()) listener_->OnPublished(pending.batch.records, busy);
     if (deadline_moved) listener_->OnDeadline(deadline);
     mutex_.Lock();
   }

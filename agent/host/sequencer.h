@@ -18,8 +18,8 @@ namespace brood {
 class CommitListener {
  public:
   virtual ~CommitListener() = default;
-  // These records are in the journal.
-  virtual void OnPublished(const std::vector<JournalRecord>& records) = 0;
+  // These records are in the journal. `busy`: jobs wait for a slot.
+  virtual void OnPublished(const std::vector<JournalRecord>& records, bool busy) = 0;
   // These things are to be done.
   virtual void OnEffects(std::vector<Effect> effects) = 0;
   // The core next has to be woken at this time (CLOCK_BOOTTIME).

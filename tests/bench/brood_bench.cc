@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // brood against bare loops, each pair in turn, the ratio taken pair by pair:
-// `brood_bench [REPETITIONS]` prints the table (tests/bench/run starts it).
+// `brood_bench [REPETITIONS [commands|forks|threads]]` prints the table, or one
+// kind's part of it (tests/bench/run starts it).
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>
@@ -92,13 +93,15 @@ struct Row {
     ratio.push_back(bare_value > 0 ? brood_value / bare_value : 0);
   }
   void Print() const {
+    if (ratio.empty()) return;
     std::printf("%-44s %10.1f %10.1f %-4s %6.2f [%.2f-%.2f]\n", name.c_str(),
                 Percentile(brood, 0.5), Percentile(bare, 0.5), unit.c_str(), Percentile(ratio, 0.5),
                 Percentile(ratio, 0), Percentile(ratio, 1));
   }
 };
 
-int Main(int repetitions) {
+int Main(int repetitions, const std::string& only) {
+  const auto wanted = [&only](const char* kind) { return only.empty() || only == kind; };
   Row commands{"commands, 4 at once / posix_spawn loop", "1/s", {}, {}, {}};
   Row forks{"forked calls, 8 at once / fork loop", "1/s", {}, {}, {}};
   Row threads{"thread calls, 8 at once / create+join loop", "1/s", {}, {}, {}};
@@ -114,7 +117,7 @@ int Main(int repetitions) {
   constexpr double kMicro = 1e6;
   double pss = 0;
   for (int i = 0; i < repetitions; ++i) {
-    {
+    if (wanted("commands")) {
       AgentProcess agent({"--slots", "4"});
       v1::ListParentsResponse parents;
       grpc::ClientContext context;
@@ -126,18 +129,22 @@ int Main(int repetitions) {
                       RunLoop("latency 400 1") * kMicro);
     }
     AgentProcess agent({"--slots", "8", "--thread-slots", "8"});
-    forks.Add(Throughput(&agent, "f", 4000, fork), RunLoop("fork 4000 8"));
+    if (wanted("forks")) forks.Add(Throughput(&agent, "f", 4000, fork), RunLoop("fork 4000 8"));
+    if (!wanted("threads")) continue;
     threads.Add(Throughput(&agent, "t", 20000, thread), RunLoop("thread 20000 8"));
     thread_p50.Add(Percentile(Latencies(&agent, "u", thread), 0.5) * kMicro,
                    Percentile(UnaryLatencies(&agent), 0.5) * kMicro);
   }
   std::printf("%-44s %10s %10s %-4s %6s\n", "", "brood", "bare", "", "ratio");
   for (const Row* row : {&commands, &forks, &threads, &command_p50, &thread_p50}) row->Print();
-  std::printf("%-44s %10.1f            MiB\n", "idle agent + supervisor + one parent, PSS", pss);
+  if (wanted("commands"))
+    std::printf("%-44s %10.1f            MiB\n", "idle agent + supervisor + one parent, PSS", pss);
   return 0;
 }
 
 }  // namespace
 }  // namespace brood::bench
 
-int main(int argc, char** argv) { return brood::bench::Main(argc > 1 ? std::atoi(argv[1]) : 5); }
+int main(int argc, char** argv) {
+  return brood::bench::Main(argc > 1 ? std::atoi(argv[1]) : 5, argc > 2 ? argv[2] : "");
+}
