@@ -55,16 +55,19 @@ bool WatchWriter::Watching() const {
          std::atomic_ref<uint32_t>(header()->count).load(std::memory_order_relaxed) != 0;
 }
 
-void WatchWriter::BecomeFork(uint32_t slot, uint64_t job_key) {
+void WatchWriter::PrepareFork(uint32_t slot, uint64_t job_key) {
+  // Touched only where somebody watches: the file stays sparse otherwise.
+  if (slot >= slots_ || !Watching()) return;
+  auto* const ring = reinterpret_cast<WatchRing*>(mapped_ + ForkRingOffset(slot));
+  std::atomic_ref<uint64_t>(ring->head).store(0, std::memory_order_relaxed);
+  std::atomic_ref<uint64_t>(ring->owner).store(job_key, std::memory_order_release);
+}
+
+void WatchWriter::BecomeFork(uint32_t slot) {
   if (slot >= slots_) return;
   ring_number_ = slot + 2;
   ring_offset_ = ForkRingOffset(slot);
   ring_entries_ = kForkEntries;
-  // Touched only where somebody watches: the file stays sparse otherwise.
-  if (!Watching()) return;
-  auto* const ring = reinterpret_cast<WatchRing*>(mapped_ + ring_offset_);
-  std::atomic_ref<uint64_t>(ring->head).store(0, std::memory_order_relaxed);
-  std::atomic_ref<uint64_t>(ring->owner).store(job_key, std::memory_order_release);
 }
 
 bool WatchWriter::FindWatched(std::string_view cell, WatchPlace* place) const {

@@ -53,8 +53,10 @@ class WatchWriter {
   // The same with nothing: what an agent that is gone had watched.
   void SelectNothing();
 
-  // In a forked child, before its first write: it has a ring of its own.
-  void BecomeFork(uint32_t slot, uint64_t job_key);
+  // Before a fork: its ring is empty.
+  void PrepareFork(uint32_t slot, uint64_t job_key);
+  // In the forked child, before its first write: it has a ring of its own.
+  void BecomeFork(uint32_t slot);
 
   // Whether a cell is watched. A load and a comparison as long as nothing changes.
   bool Watches(std::string_view cell, WatchPlace* place) const {

@@ -91,14 +91,49 @@ void AgentLink::OnGreeting(int fd) {
     return;
   }
   if (hello.agent_incarnation() < agent_incarnation_) return;  // Fenced off.
-  if (hello.agent_incarnation() > agent_incarnation_) CloseMain();
+  if (hello.agent_incarnation() > agent_incarnation_) {
+    CloseMain();
+    CloseQuiet();
+  }
   agent_incarnation_ = hello.agent_incarnation();
   if (!hello.commands()) {
     TakeMain(std::move(socket), std::move(greeting));
     return;
   }
   if (socket->Send(HelloFrame().SerializeAsString())) return;
-  requests_->OnCommands(agent_incarnation_, std::move(socket), std::move(greeting.frames));
+  if (!greeting.frames.empty()) {
+    socket =
+        requests_->OnCommands(agent_incarnation_, std::move(socket), std::move(greeting.frames));
+  }
+  if (socket != nullptr) KeepQuiet(std::move(socket));
+}
+
+void AgentLink::KeepQuiet(std::unique_ptr<FrameSocket> socket) {
+  CloseQuiet();
+  quiet_commands_ = std::move(socket);
+  if (loop_->Add(quiet_commands_->fd(), EPOLLIN, [this](uint32_t) { OnFirstCommands(); })) {
+    quiet_commands_.reset();
+  }
+}
+
+void AgentLink::OnFirstCommands() {
+  std::vector<std::string> frames;
+  const Result<bool> open = quiet_commands_->Receive(
+      [&frames](std::string_view payload) { frames.emplace_back(payload); });
+  const bool ended = !open || !*open;
+  if (!ended && frames.empty()) return;
+  loop_->Remove(quiet_commands_->fd());
+  std::unique_ptr<FrameSocket> socket = std::move(quiet_commands_);
+  // What was sent before the end counts: the agent has journaled it as told.
+  if (!frames.empty())
+    socket = requests_->OnCommands(agent_incarnation_, std::move(socket), std::move(frames));
+  if (socket != nullptr && !ended) KeepQuiet(std::move(socket));
+}
+
+void AgentLink::CloseQuiet() {
+  if (quiet_commands_ == nullptr) return;
+  loop_->Remove(quiet_commands_->fd());
+  quiet_commands_.reset();
 }
 
 FromParent AgentLink::HelloFrame() const {

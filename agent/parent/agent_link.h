@@ -24,9 +24,11 @@ class AgentRequests {
   virtual ~AgentRequests() = default;
   // A frame of the main connection.
   virtual void OnFrame(internal::v1::ToParent frame) = 0;
-  // A commands connection that has said its hello, and the frames that came with it.
-  virtual void OnCommands(uint64_t agent_incarnation, std::unique_ptr<FrameSocket> socket,
-                          std::vector<std::string> frames) = 0;
+  // A commands connection that has said its hello, with its first frames. Gives it back if nobody
+  // could take it over; the frames are dealt with all the same.
+  virtual std::unique_ptr<FrameSocket> OnCommands(uint64_t agent_incarnation,
+                                                  std::unique_ptr<FrameSocket> socket,
+                                                  std::vector<std::string> frames) = 0;
   // A main connection is up: hello and tasks are sent.
   virtual void OnAgent(uint64_t agent_incarnation, uint64_t connection) = 0;
 };
@@ -66,6 +68,9 @@ class AgentLink final : public AgentFrames {
   void Accept();
   void OnGreeting(int fd);
   void Greet(std::string_view payload, Greeting* greeting);
+  void KeepQuiet(std::unique_ptr<FrameSocket> socket);
+  void OnFirstCommands();
+  void CloseQuiet();
   void TakeMain(std::unique_ptr<FrameSocket> socket, Greeting greeting);
   void OnMain(uint32_t events);
   void CloseMain();
@@ -81,6 +86,8 @@ class AgentLink final : public AgentFrames {
   UniqueFd listener_;
   uint64_t agent_incarnation_ = 0;
   std::map<int, std::unique_ptr<FrameSocket>> ungreeted_;
+  // A commands connection that has brought no command yet.
+  std::unique_ptr<FrameSocket> quiet_commands_;
 
   // Guards sending on, and replacing, main_; receiving is the loop's alone and
   // touches other members of FrameSocket.

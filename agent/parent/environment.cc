@@ -3,18 +3,23 @@
 
 #include <unistd.h>
 
-#include <cstring>
-
 namespace brood {
 namespace {
 
+// Both look byte by byte: in a forked child each page of libc that is called first has to be
+// mapped.
+
 std::string_view NameOf(const char* entry) {
-  const char* const equals = std::strchr(entry, '=');
-  return equals != nullptr ? std::string_view(entry, static_cast<size_t>(equals - entry)) : entry;
+  size_t size = 0;
+  while (entry[size] != '\0' && entry[size] != '=') ++size;
+  return {entry, size};
 }
 
 bool HasName(const char* entry, std::string_view name) {
-  return std::strncmp(entry, name.data(), name.size()) == 0 && entry[name.size()] == '=';
+  for (const char byte : name) {
+    if (*entry++ != byte) return false;
+  }
+  return *entry == '=';
 }
 
 }  // namespace
@@ -27,15 +32,21 @@ std::vector<std::string> CopyEnvironment() {
   return copy;
 }
 
-JobEnvironment::JobEnvironment(const char* const* base, const internal::v1::StartJob& job) {
-  const internal::v1::EnvironmentChange& change = job.environment();
+JobEnvironment::JobEnvironment(const internal::v1::StartJob& job, size_t base_size)
+    : job_(job),
+      own_{"BROOD_HOST=" + job.host(), "BROOD_JOB_ID=" + job.job_id(),
+           "BROOD_RUN_ID=" + job.run_id(), "BROOD_MODE=fork"} {
+  pointers_.reserve(base_size + static_cast<size_t>(job.environment().set_size()) + own_.size() +
+                    1);
+}
+
+void JobEnvironment::Start(const char* const* base) {
+  const internal::v1::EnvironmentChange& change = job_.environment();
   if (!change.clear()) {
     for (; base != nullptr && *base != nullptr; ++base) pointers_.push_back(*base);
   }
   for (const std::string& name : change.unset()) Unset(name);
   for (const std::string& entry : change.set()) Set(entry.c_str());
-  own_ = {"BROOD_HOST=" + job.host(), "BROOD_JOB_ID=" + job.job_id(),
-          "BROOD_RUN_ID=" + job.run_id(), "BROOD_MODE=fork"};
   for (const std::string& entry : own_) Set(entry.c_str());
   pointers_.push_back(nullptr);
 }

@@ -13,12 +13,16 @@ namespace brood {
 // a task may call setenv on a thread while another one is being started.
 std::vector<std::string> CopyEnvironment();
 
-// The environment of a job: `base`, changed as the job says, with BROOD_HOST,
-// BROOD_JOB_ID, BROOD_RUN_ID and BROOD_MODE. Points into `base` and `job`, which
-// must outlive it.
+// The environment of a job: a base, changed as the job says, with BROOD_HOST,
+// BROOD_JOB_ID, BROOD_RUN_ID and BROOD_MODE. Points into the base and `job`, which
+// must outlive it. In two steps, so that a forked child, in which each new page
+// costs a copy, allocates nothing.
 class JobEnvironment {
  public:
-  JobEnvironment(const char* const* base, const internal::v1::StartJob& job);
+  // Makes what is the job's own, and room for a base of `base_size`.
+  JobEnvironment(const internal::v1::StartJob& job, size_t base_size);
+  // Once: takes the base over.
+  void Start(const char* const* base);
   JobEnvironment(const JobEnvironment&) = delete;
   JobEnvironment& operator=(const JobEnvironment&) = delete;
 
@@ -33,6 +37,7 @@ class JobEnvironment {
   void Unset(std::string_view name);
   const char** Place(std::string_view name);
 
+  const internal::v1::StartJob& job_;
   std::vector<std::string> own_;
   std::vector<const char*> pointers_;
 };

@@ -19,8 +19,10 @@ constexpr char kDefaultPath[] = "/bin:/usr/bin";
 
 }  // namespace
 
-ExecPlan::ExecPlan(const char* const* base, const internal::v1::StartJob& job, const rlimit& files)
-    : job_(job), environment_(base, job), limits_(ChildLimits(job, files)) {
+ExecPlan::ExecPlan(const char* const* base, size_t base_size, const internal::v1::StartJob& job,
+                   const rlimit& files)
+    : job_(job), environment_(job, base_size), limits_(ChildLimits(job, files)) {
+  environment_.Start(base);
   static char shell[] = "/bin/sh";
   shell_argv_ = {shell, nullptr};
   for (const std::string& argument : job.argv()) {

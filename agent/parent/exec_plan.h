@@ -24,7 +24,8 @@ struct ExecPointers {
 class ExecPlan {
  public:
   // `base` is the environment to start from.
-  ExecPlan(const char* const* base, const internal::v1::StartJob& job, const rlimit& files);
+  ExecPlan(const char* const* base, size_t base_size, const internal::v1::StartJob& job,
+           const rlimit& files);
   ExecPlan(const ExecPlan&) = delete;
   ExecPlan& operator=(const ExecPlan&) = delete;
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio_ext.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +17,6 @@
 #include <utility>
 
 #include "agent/outbox/doorbell.h"
-#include "agent/parent/environment.h"
 #include "agent/parent/limits.h"
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
@@ -26,11 +26,28 @@ namespace {
 
 constexpr int kChildDoorbell = 3;  // The first one after the streams.
 
+// What the parent had not written out, or not taken in, yet is the parent's. Looking costs nothing
+// here, purging a copy of the stream's page.
+void PurgeInherited(FILE* stream) {
+  const bool unread = stream->_IO_read_ptr != stream->_IO_read_end;
+  const bool unwritten = stream->_IO_write_ptr != stream->_IO_write_base;
+  if (unread || unwritten) __fpurge(stream);
+}
+
+// Not by the vDSO: its pages, and libc's on the way to it, are not mapped yet in a young child.
+int64_t BootTimeNanosInChild() {
+  timespec now{};
+  ::syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 }  // namespace
 
 ForkedCall::ForkedCall(internal::v1::StartJob job, const brood_task* task, CellStore* cells,
-                       const rlimit& files)
-    : RunningCall(std::move(job), task, cells), limits_(ChildLimits(this->job(), files)) {}
+                       const rlimit& files, size_t environment_size)
+    : RunningCall(std::move(job), task, cells),
+      limits_(ChildLimits(this->job(), files)),
+      environment_(this->job(), environment_size) {}
 
 void ForkedCall::SetSlot(const SlotFile& slots, uint32_t slot) {
   slot_ = slot;
@@ -53,17 +70,17 @@ void ForkedCall::RunInChild(const Inherited& inherited) {
   setup.limit_count = limits_.size();
   if (!SetUpChild(setup)) ::_exit(127);
   inherited.gate->OpenInChild();
-  inherited.watch->BecomeFork(slot_, job_key());
-  // What the parent had not written out yet is the parent's to write.
-  __fpurge(stdin);
-  __fpurge(stdout);
-  __fpurge(stderr);
+  inherited.watch->BecomeFork(slot_);
+  PurgeInherited(stdin);
+  PurgeInherited(stdout);
+  PurgeInherited(stderr);
   if (doorbell != kChildDoorbell) ::dup2(doorbell, kChildDoorbell);
   ::close_range(kChildDoorbell + 1, ~0u, 0);
   ::fcntl(kChildDoorbell, F_SETFD, FD_CLOEXEC);
   doorbell_ = kChildDoorbell;
-  JobEnvironment environment(environ, job());
-  environ = environment.pointers();
+  // The parent's environment of this instant, whatever its threads have made of it.
+  environment_.Start(environ);
+  environ = environment_.pointers();
 
   const pid_t self = start_->pid;
   const int ended = Run();
@@ -90,7 +107,7 @@ void ForkedCall::WriteResult(int ended) {
   if (!bytes.empty()) std::memcpy(value_, bytes.data(), bytes.size());
   area_->value_size = static_cast<uint32_t>(bytes.size());
   area_->value_crc = Crc32c(bytes.data(), bytes.size());
-  area_->result_boot_ns = BootTimeNanos();
+  area_->result_boot_ns = BootTimeNanosInChild();
   std::atomic_ref<uint32_t>(area_->result).store(result, std::memory_order_release);
 }
 

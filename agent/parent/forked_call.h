@@ -10,17 +10,19 @@
 #include "agent/outbox/slot_file.h"
 #include "agent/outbox/watch_writer.h"
 #include "agent/parent/child_setup.h"
+#include "agent/parent/environment.h"
 #include "agent/parent/gate.h"
 #include "agent/parent/job_pipes.h"
 #include "agent/parent/running_call.h"
 
 namespace brood {
 
-// A call in a forked child. Made before the fork; RunInChild is the child's life.
+// A call in a forked child. Made before the fork, with all that can be made then: in the child each
+// page that is written to is first copied. RunInChild is the child's life.
 class ForkedCall final : public RunningCall {
  public:
   ForkedCall(internal::v1::StartJob job, const brood_task* task, CellStore* cells,
-             const rlimit& files);
+             const rlimit& files, size_t environment_size);
 
   // Before the fork.
   void SetSlot(const SlotFile& slots, uint32_t slot);
@@ -49,6 +51,7 @@ class ForkedCall final : public RunningCall {
   void RingDoorbell();
 
   const std::vector<ChildLimit> limits_;
+  JobEnvironment environment_;
   JobPipes pipes_;
   uint32_t slot_ = 0;
   StartSlot* start_ = nullptr;

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <string>
 #include <utility>
 
@@ -21,17 +21,21 @@ namespace brood {
 using internal::v1::StartJob;
 
 Forker::Forker(Parts parts)
-    : parts_(parts), memory_file_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
+    : parts_(parts),
+      page_bytes_(static_cast<uint64_t>(::sysconf(_SC_PAGESIZE))),
+      memory_file_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
 
 // 0 if it cannot be read.
 uint64_t Forker::ReadResidentBytes() const {
   char text[128];
-  const ssize_t got = ::pread(memory_file_.get(), text, sizeof(text) - 1, 0);
+  const ssize_t got = ::pread(memory_file_.get(), text, sizeof(text), 0);
   if (got <= 0) return 0;
-  text[got] = '\0';
-  unsigned long long resident = 0;
-  if (std::sscanf(text, "%*u %llu", &resident) != 1) return 0;
-  return resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  // Pages in all, a space, pages in memory.
+  const char* const end = text + got;
+  const char* const space = std::find<const char*>(text, end, ' ');
+  uint64_t pages = 0;
+  if (space == end || std::from_chars(space + 1, end, pages).ec != std::errc()) return 0;
+  return pages * page_bytes_;
 }
 
 void Forker::StartWaiting() {
@@ -78,8 +82,8 @@ std::unique_ptr<ForkedCall> Forker::Prepare() {
     }
     return nullptr;
   }
-  auto call =
-      std::make_unique<ForkedCall>(std::move(waiting_.front()), task, parts_.cells, parts_.files);
+  auto call = std::make_unique<ForkedCall>(std::move(waiting_.front()), task, parts_.cells,
+                                           parts_.files, parts_.environment_size);
   waiting_.pop_front();
   call->SetSlot(*parts_.slots, slot);
   if (const Status failed = call->Bind()) {
@@ -107,6 +111,8 @@ std::unique_ptr<ForkedCall> Forker::Prepare() {
 
 void Forker::Fork(ForkedCall* call) {
   const StartJob& job = call->job();
+  const uint64_t resident = ReadResidentBytes();
+  parts_.watch->PrepareFork(call->slot(), job.job_key());
   const int64_t at_gate = BootTimeNanos();
   if (!parts_.gate->Close(kGateWaitNanos)) {
     const std::string holder = parts_.threads->NameGateHolder();
@@ -128,7 +134,6 @@ void Forker::Fork(ForkedCall* call) {
                      "refuse_if_hazard");
     return;
   }
-  const uint64_t resident = ReadResidentBytes();
   // No signal may meet the child before its handlers are those of a new process.
   const uint64_t all = ~uint64_t{0};
   uint64_t signals = 0;

@@ -34,9 +34,10 @@ class Forker {
     WatchWriter* watch = nullptr;
     CallThreads* threads = nullptr;
     const TaskLibraries* libraries = nullptr;
-    rlimit files{};       // the descriptor limit of the jobs
-    int null_input = -1;  // /dev/null
-    int doorbell = -1;    // write end
+    rlimit files{};               // the descriptor limit of the jobs
+    size_t environment_size = 0;  // about how many variables this process has
+    int null_input = -1;          // /dev/null
+    int doorbell = -1;            // write end
   };
   explicit Forker(Parts parts);
   Forker(const Forker&) = delete;
@@ -58,6 +59,7 @@ class Forker {
   uint64_t ReadResidentBytes() const;
 
   const Parts parts_;
+  const uint64_t page_bytes_;
   const UniqueFd memory_file_;  // /proc/self/statm: opened once, read before each fork
   std::deque<internal::v1::StartJob> waiting_;
   bool starved_ = false;  // no slot for the front

@@ -22,17 +22,8 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(Parts parts) {
   if (!loop) return loop.error();
   Result<std::unique_ptr<ChildLauncher>> children = ChildLauncher::Create();
   if (!children) return children.error();
-  std::unique_ptr<Launcher> launcher(
+  return std::unique_ptr<Launcher>(
       new Launcher(std::move(parts), *std::move(loop), *std::move(children)));
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kThreadStackBytes);
-  pthread_t thread;
-  const int failed = pthread_create(&thread, &attributes, &Launcher::Run, launcher.get());
-  pthread_attr_destroy(&attributes);
-  if (failed != 0) return ErrnoError(failed, "cannot create the launcher thread");
-  return launcher;
 }
 
 Launcher::Launcher(Parts parts, std::unique_ptr<EventLoop> loop,
@@ -48,8 +39,44 @@ void* Launcher::Run(void* launcher) {
   return nullptr;
 }
 
-void Launcher::Adopt(uint64_t agent_incarnation, std::unique_ptr<FrameSocket> socket,
-                     std::vector<std::string> frames) {
+bool Launcher::EnsureThread(int* error_number) {
+  if (has_thread_) return true;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kThreadStackBytes);
+  pthread_t thread;
+  *error_number = pthread_create(&thread, &attributes, &Launcher::Run, this);
+  pthread_attr_destroy(&attributes);
+  has_thread_ = *error_number == 0;
+  return has_thread_;
+}
+
+void Launcher::FailUnstarted(const StartJob& job, int error_number) {
+  parts_.notes->AddFailed(
+      job.job_key(), job.attempt(), "thread", error_number,
+      ErrnoError(error_number, "cannot create the thread that starts commands").message);
+  parts_.notes->Ring();
+}
+
+std::unique_ptr<FrameSocket> Launcher::Adopt(uint64_t agent_incarnation,
+                                             std::unique_ptr<FrameSocket> socket,
+                                             std::vector<std::string> frames) {
+  int error_number = 0;
+  if (!EnsureThread(&error_number)) {
+    for (const std::string& payload : frames) {
+      ToParent frame;
+      if (!frame.ParseFromString(payload)) continue;
+      for (StartJob& job : *frame.mutable_start()->mutable_jobs()) {
+        if (job.argv_size() > 0) {
+          FailUnstarted(job, error_number);
+        } else {
+          parts_.on_call(std::move(job));
+        }
+      }
+    }
+    return socket;
+  }
   // std::function wants what it holds to be copyable.
   auto shared = std::make_shared<std::unique_ptr<FrameSocket>>(std::move(socket));
   loop_->Post([this, agent_incarnation, shared, frames = std::move(frames)] {
@@ -62,6 +89,7 @@ void Launcher::Adopt(uint64_t agent_incarnation, std::unique_ptr<FrameSocket> so
     }
     for (const std::string& payload : frames) Handle(payload);
   });
+  return nullptr;
 }
 
 void Launcher::FenceBelow(uint64_t agent_incarnation) {
@@ -71,6 +99,8 @@ void Launcher::FenceBelow(uint64_t agent_incarnation) {
 }
 
 void Launcher::Start(StartJob job) {
+  int error_number = 0;
+  if (!EnsureThread(&error_number)) return FailUnstarted(job, error_number);
   loop_->Post([this, job = std::move(job)] {
     waiting_.push_back(job);
     StartWaiting();
@@ -165,7 +195,7 @@ bool Launcher::Prepare(StartJob* job, Prepared* prepared) {
 void Launcher::Launch(Prepared* prepared) {
   const StartJob& job = prepared->job;
   StartSlot* const slot = parts_.slots->start(prepared->slot);
-  ExecPlan plan(base_environment_.data(), job, parts_.files);
+  ExecPlan plan(base_environment_.data(), base_environment_.size(), job, parts_.files);
   ChildSetup& setup = plan.pointers()->setup;
   setup.slot = slot;
   setup.input = job.stdin_stream() ? prepared->pipes.input_read.get() : parts_.null_input;

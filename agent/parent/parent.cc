@@ -145,6 +145,7 @@ Status Parent::Open(const ParentOptions& options) {
   forks.threads = threads_.get();
   forks.libraries = &libraries_;
   forks.files = files;
+  forks.environment_size = environment.size();
   forks.null_input = null_input_.get();
   forks.doorbell = doorbell_write_.get();
   forker_ = std::make_unique<Forker>(forks);
@@ -211,9 +212,10 @@ void Parent::OnFrame(ToParent frame) {
   if (frame.has_end()) End(static_cast<ParentEnd>(frame.end().how()));
 }
 
-void Parent::OnCommands(uint64_t agent_incarnation, std::unique_ptr<FrameSocket> socket,
-                        std::vector<std::string> frames) {
-  launcher_->Adopt(agent_incarnation, std::move(socket), std::move(frames));
+std::unique_ptr<FrameSocket> Parent::OnCommands(uint64_t agent_incarnation,
+                                                std::unique_ptr<FrameSocket> socket,
+                                                std::vector<std::string> frames) {
+  return launcher_->Adopt(agent_incarnation, std::move(socket), std::move(frames));
 }
 
 void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {

@@ -55,8 +55,9 @@ class Parent final : public AgentRequests {
   Status OpenDescriptors();
 
   void OnFrame(internal::v1::ToParent frame) override;
-  void OnCommands(uint64_t agent_incarnation, std::unique_ptr<FrameSocket> socket,
-                  std::vector<std::string> frames) override;
+  std::unique_ptr<FrameSocket> OnCommands(uint64_t agent_incarnation,
+                                          std::unique_ptr<FrameSocket> socket,
+                                          std::vector<std::string> frames) override;
   void OnAgent(uint64_t agent_incarnation, uint64_t connection) override;
 
   void StartCall(internal::v1::StartJob job);

@@ -136,9 +136,10 @@ TEST_F(WatchTest, AForkHasARingOfItsOwnThatOutlivesIt) {
   writer_->Select(1, true, {});
   WatchPlace place;
   Write("n", 5, &place);
+  writer_->PrepareFork(2, 77);
   const pid_t child = ::fork();
   if (child == 0) {
-    writer_->BecomeFork(2, 77);
+    writer_->BecomeFork(2);
     for (int i = 0; i < 10; ++i) Write("n", 77, &place);
     ::_exit(0);
   }

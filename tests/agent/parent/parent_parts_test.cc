@@ -92,7 +92,8 @@ TEST(JobEnvironmentTest, IsNotFooledByNamesThatBeginAlike) {
   internal::v1::StartJob job;
   job.mutable_environment()->add_unset("A");
   job.mutable_environment()->add_set("PATH=/usr/bin");
-  const JobEnvironment environment(base, job);
+  JobEnvironment environment(job, 0);
+  environment.Start(base);
   EXPECT_STREQ(environment.Find("PATH"), "/usr/bin");
   EXPECT_STREQ(environment.Find("PATHOLOGY"), "1");
   EXPECT_EQ(environment.Find("A"), nullptr);

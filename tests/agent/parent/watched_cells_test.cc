@@ -53,11 +53,12 @@ class WatchedCellsTest : public ::testing::Test {
   template <typename Child>
   void InFork(Child child) {
     ASSERT_TRUE(gate_.Close(60'000'000'000));
+    watch_->PrepareFork(kSlot, kFork);
     const pid_t pid = ::fork();
     if (pid == 0) {
       ::alarm(30);
       gate_.OpenInChild();
-      watch_->BecomeFork(kSlot, kFork);
+      watch_->BecomeFork(kSlot);
       child();
       ::_exit(0);
     }
@@ -185,10 +186,11 @@ TEST_F(WatchedCellsTest, ANewForkInTheSlotIsNotTheOldOne) {
   ReadFork();
   EXPECT_EQ(writes_["x"], 1u);
   ASSERT_TRUE(gate_.Close(60'000'000'000));
+  watch_->PrepareFork(kSlot, kFork + 1);
   const pid_t pid = ::fork();
   if (pid == 0) {
     gate_.OpenInChild();
-    watch_->BecomeFork(kSlot, kFork + 1);
+    watch_->BecomeFork(kSlot);
     cells_->Add(CellUser{nullptr, kFork + 1}, "x", 1, nullptr);
     ::_exit(0);
   }
