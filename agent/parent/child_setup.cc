@@ -20,14 +20,15 @@ namespace {
 
 constexpr int kSignals = 64;  // The kernel's count; its sets are as many bits.
 
-// The kernel's own struct, zero: the default action, no flags, nothing blocked.
-struct DefaultAction {
-  unsigned long words[4];
+// The kernel's own struct; zero is the default action, no flags, nothing blocked.
+struct KernelAction {
+  unsigned long words[4];  // the first one is the handler
 };
 
-BROOD_IN_CHILD void ResetSignals() {
-  const DefaultAction action = {};
+BROOD_IN_CHILD void ResetSignals(uint64_t signals) {
+  const KernelAction action = {};
   for (int number = 1; number <= kSignals; ++number) {
+    if ((signals >> (number - 1) & 1) == 0) continue;
     // KILL and STOP fail, as they should.
     ::syscall(SYS_rt_sigaction, number, &action, nullptr, sizeof(uint64_t));
   }
@@ -52,6 +53,16 @@ std::vector<ChildLimit> ChildLimits(const internal::v1::StartJob& job, const rli
     limits.push_back(ChildLimit{limit.resource(), rlimit{limit.value(), limit.value()}});
   }
   return limits;
+}
+
+uint64_t FindChangedSignals() {
+  uint64_t changed = 0;
+  for (int number = 1; number <= kSignals; ++number) {
+    KernelAction action = {};
+    ::syscall(SYS_rt_sigaction, number, nullptr, &action, sizeof(uint64_t));
+    if (action.words[0] != 0) changed |= uint64_t{1} << (number - 1);
+  }
+  return changed;
 }
 
 ChildStep FindSetupFault(const internal::v1::StartJob& job, int* error_number) {
@@ -87,7 +98,7 @@ BROOD_IN_CHILD bool SetUpChild(const ChildSetup& setup) {
   slot->start_ns = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 
   if (!Step(slot, ChildStep::kSetsid, ::syscall(SYS_setsid))) return false;
-  ResetSignals();
+  ResetSignals(setup.signals);
   if (!Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.input, 0, 0)) ||
       !Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.output, 1, 0)) ||
       !Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.error, 2, 0))) {

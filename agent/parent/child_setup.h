@@ -5,12 +5,15 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "agent/outbox/slot_file.h"
 #include "brood/internal/v1/frames.pb.h"
 
 namespace brood {
+
+inline constexpr uint64_t kAllSignals = ~uint64_t{0};
 
 struct ChildLimit {
   int resource = 0;
@@ -30,6 +33,7 @@ struct ChildSetup {
   mode_t umask = 0;
   const ChildLimit* limits = nullptr;
   size_t limit_count = 0;
+  uint64_t signals = kAllSignals;  // those that get their default action, a bit each
 };
 
 // The limits a job asked for, after `files`: the descriptor limit that this
@@ -40,6 +44,9 @@ std::vector<ChildLimit> ChildLimits(const internal::v1::StartJob& job, const rli
 // seen from here, and its errno; kNone if nothing. Commands need no such look: they
 // have not started until they have executed.
 ChildStep FindSetupFault(const internal::v1::StartJob& job, int* error_number);
+
+// The signals that have another action than the default one now.
+uint64_t FindChangedSignals();
 
 // In the child, its first act: pid and time to the slot; then session, signals,
 // streams, limits, directory, umask. False: the slot says step and errno. To be

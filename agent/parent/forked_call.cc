@@ -60,6 +60,7 @@ void ForkedCall::RunInChild(const Inherited& inherited) {
   const int doorbell = inherited.doorbell;
   ChildSetup setup;
   setup.slot = start_;
+  setup.signals = inherited.signals;
   setup.input = pipes_.input_read ? pipes_.input_read.get() : inherited.null_input;
   setup.output = pipes_.output_write.get();
   setup.error = pipes_.error_write.get();

@@ -35,6 +35,7 @@ class ForkedCall final : public RunningCall {
     WatchWriter* watch = nullptr;
     int null_input = -1;
     int doorbell = -1;
+    uint64_t signals = kAllSignals;  // that are to get their default action
   };
   // The child, from its first act to its end. All signals are blocked. Keeps of
   // the parent's descriptors only the doorbell's write end.

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ using internal::v1::StartJob;
 Forker::Forker(Parts parts)
     : parts_(parts),
       page_bytes_(static_cast<uint64_t>(::sysconf(_SC_PAGESIZE))),
+      changed_signals_(FindChangedSignals()),
       memory_file_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
 
 // 0 if it cannot be read.
@@ -134,6 +136,9 @@ void Forker::Fork(ForkedCall* call) {
                      "refuse_if_hazard");
     return;
   }
+  // While it never had a second thread, nobody can have changed an action since the start: sixty
+  // system calls less in each child.
+  const uint64_t signals_to_reset = __libc_single_threaded != 0 ? changed_signals_ : kAllSignals;
   // No signal may meet the child before its handlers are those of a new process.
   const uint64_t all = ~uint64_t{0};
   uint64_t signals = 0;
@@ -141,8 +146,8 @@ void Forker::Fork(ForkedCall* call) {
   const int64_t before = BootTimeNanos();
   const pid_t pid = ::fork();
   if (pid == 0) {
-    call->RunInChild(
-        ForkedCall::Inherited{parts_.gate, parts_.watch, parts_.null_input, parts_.doorbell});
+    call->RunInChild(ForkedCall::Inherited{parts_.gate, parts_.watch, parts_.null_input,
+                                           parts_.doorbell, signals_to_reset});
   }
   const int failed = errno;
   const int64_t after = BootTimeNanos();

@@ -39,6 +39,7 @@ class Forker {
     int null_input = -1;          // /dev/null
     int doorbell = -1;            // write end
   };
+  // Once all libraries are loaded, which may set signals' actions.
   explicit Forker(Parts parts);
   Forker(const Forker&) = delete;
   Forker& operator=(const Forker&) = delete;
@@ -60,7 +61,8 @@ class Forker {
 
   const Parts parts_;
   const uint64_t page_bytes_;
-  const UniqueFd memory_file_;  // /proc/self/statm: opened once, read before each fork
+  const uint64_t changed_signals_;  // once all libraries are loaded
+  const UniqueFd memory_file_;      // /proc/self/statm: opened once, read before each fork
   std::deque<internal::v1::StartJob> waiting_;
   bool starved_ = false;  // no slot for the front
 };

@@ -204,6 +204,16 @@ TASK(IgnoreChildren) {
   return BROOD_TASK_RETURNED;
 }
 
+TASK(Signals) {
+  std::string changed;
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler != SIG_DFL)
+      changed += std::to_string(number) + " ";
+  }
+  return ReturnText(host, job, changed);
+}
+
 TASK(Linger) {
   std::atexit([] {
     for (;;) ::pause();
@@ -261,6 +271,7 @@ brood_task g_tasks[] = {
     Plain("fork_inside", "forks by itself", BROOD_INT, ForkInside),
     Plain("thread_exit", "leaves by pthread_exit", BROOD_INT, ThreadExit),
     Plain("ignore_children", "ignores SIGCHLD", BROOD_NULL, IgnoreChildren),
+    Plain("signals", "lists the signals that have an action of their own", BROOD_TEXT, Signals),
     Plain("linger", "makes exit wait for ever", BROOD_NULL, Linger),
     Plain("where", "says its job and mode", BROOD_TEXT, Where),
 };

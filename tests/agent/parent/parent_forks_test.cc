@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -78,6 +80,26 @@ TEST_F(ParentForksTest, EndsAsTheTaskDoes) {
 
 TEST_F(ParentForksTest, KeepsOfTheParentsDescriptorsOnlyTheDoorbell) {
   EXPECT_EQ(Run("descriptors", {}, kFork).bytes, "0 1 2 3 ");
+}
+
+TEST_F(ParentForksTest, BeginsWithTheDefaultActionOfEverySignal) {
+  EXPECT_EQ(Run("signals", {}, kFork).bytes, "");
+  // Also of those that a task has changed in the parent.
+  EXPECT_TRUE(Run("ignore_children", {}, kThread).returned);
+  EXPECT_NE(Run("signals", {}, kThread).bytes, "");
+  EXPECT_EQ(Run("signals", {}, kFork).bytes, "");
+}
+
+TEST_F(ParentForksTest, TheParentHasOneThreadUntilTheFirstCommand) {
+  const std::string threads = "/proc/" + std::to_string(driver_.pid()) + "/task";
+  const auto count = [&threads] {
+    const auto entries = std::filesystem::directory_iterator(threads);
+    return std::distance(begin(entries), end(entries));
+  };
+  EXPECT_TRUE(Run("nothing", {}, kFork).returned);
+  EXPECT_EQ(count(), 1);
+  ASSERT_NE(driver_.AwaitEnd(driver_.Start(ParentDriver::Command({"/bin/true"}))), nullptr);
+  EXPECT_EQ(count(), 2);
 }
 
 TEST_F(ParentForksTest, GetsItsOwnDirectoryEnvironmentAndInput) {
