@@ -123,13 +123,17 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   if (ended_.size() > kEndedJobsKept) {
     // Only what is done with: a job that still drains output keeps the place of the next.
     const auto done = std::find_if(ended_.begin(), ended_.end(),
-                                   [this](uint64_t key) { return jobs_.at(key)->view.cleaned(); });
+                                   [this](uint64_t key) { return Get(key)->view.cleaned(); });
     if (done != ended_.end()) {
       const uint64_t key = *done;
+      const CoreJob& old = *Get(key);
+      // Most jobs print nothing, and have no file to remove. What an earlier agent kept and did not
+      // live to say is not in the count.
+      if (old.replayed || old.view.stdout_bytes() + old.view.stderr_bytes() > 0)
+        batch->effects.push_back(ForgetJobEffect{key});
       ended_.erase(done);
-      keys_.erase(jobs_.at(key)->view.job_id());
+      keys_.erase(old.view.job_id());
       jobs_.erase(key);
-      batch->effects.push_back(ForgetJobEffect{key});
     }
   }
   Dispatch(now, batch);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "agent/core/core_job.h"
 #include "agent/core/effect.h"
 #include "agent/core/fact.h"
@@ -65,10 +66,9 @@ class Core {
   void OnExited(Instant now, const ExitedFact& fact, Batch* batch);
   void OnThreadEnded(Instant now, const ThreadEndedFact& fact, Batch* batch);
   void OnStopped(Instant now, uint64_t job_key, int32_t signal, Batch* batch);  // 0: continued
-  void OnProgress(Instant now, uint64_t job_key, double fraction, const std::string& text,
-                  Batch* batch);
+  // `wall` is of the hearing of it. What was heard before is not said again.
+  void OnProgress(WallTime wall, uint64_t job_key, const CallProgress& progress, Batch* batch);
   void OnMemory(Instant now, const MemoryFact& fact, Batch* batch);
-  void OnStreams(uint64_t job_key);
   void OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset, uint64_t length,
                 Batch* batch);
   void OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed, Batch* batch);
@@ -99,7 +99,9 @@ class Core {
   // ---- to look
   const CoreJob* Find(const std::string& job_id) const;
   const CoreJob* Find(uint64_t job_key) const;
-  const std::map<uint64_t, std::unique_ptr<CoreJob>>& jobs() const { return jobs_; }
+  // By key, so in the order of their receipt.
+  using Jobs = absl::btree_map<uint64_t, std::unique_ptr<CoreJob>>;
+  const Jobs& jobs() const { return jobs_; }
   const std::map<std::string, ParentEntry>& parents() const { return parents_; }
   const std::deque<v1::Parent>& ended_parents() const { return ended_parents_; }
   v1::Parent ViewParent(const ParentEntry& parent) const;
@@ -149,7 +151,7 @@ class Core {
   uint64_t next_ticket_ = 1;
   v1::Event scratch_;
 
-  std::map<uint64_t, std::unique_ptr<CoreJob>> jobs_;
+  Jobs jobs_;
   std::unordered_map<std::string, uint64_t> keys_;
   std::deque<uint64_t> ended_;  // oldest first
   std::vector<uint64_t> just_ended_;

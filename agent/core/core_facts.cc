@@ -76,6 +76,7 @@ void Core::OnFailedToStart(Instant now, const FailedFact& fact, Batch* batch) {
 void Core::OnExited(Instant now, const ExitedFact& fact, Batch* batch) {
   CoreJob* const job = Live(fact.job_key);
   if (job == nullptr || job->is_thread()) return;
+  if (fact.progress) OnProgress(now.wall, job->key, *fact.progress, batch);
   v1::Exited* const exited = Begin(now, job, fact.observer, v1::EVIDENCE_SEEN).mutable_exited();
   if (fact.status.exit_code) exited->set_exit_code(*fact.status.exit_code);
   if (fact.status.signal) exited->set_signal(*fact.status.signal);
@@ -131,15 +132,15 @@ void Core::OnStopped(Instant now, uint64_t job_key, int32_t signal, Batch* batch
   Emit(job, batch);
 }
 
-void Core::OnProgress(Instant now, uint64_t job_key, double fraction, const std::string& text,
-                      Batch* batch) {
+void Core::OnProgress(WallTime wall, uint64_t job_key, const CallProgress& progress, Batch* batch) {
   CoreJob* const job = Live(job_key);
-  if (job == nullptr || !job->started()) return;
-  job->progress_ns = now.boot.ns;
-  v1::Progress* const progress =
-      Begin(now, job, v1::OBSERVER_JOB, v1::EVIDENCE_REPORTED).mutable_progress();
-  progress->set_fraction(std::clamp(fraction, 0.0, 1.0));
-  progress->set_text(ToUtf8(text));
+  if (job == nullptr || !job->started() || progress.boot_ns <= job->progress_ns) return;
+  job->progress_ns = progress.boot_ns;
+  v1::Progress* const event =
+      Begin(Instant{BootTime{progress.boot_ns}, wall}, job, v1::OBSERVER_JOB, v1::EVIDENCE_REPORTED)
+          .mutable_progress();
+  event->set_fraction(std::clamp(progress.fraction, 0.0, 1.0));
+  event->set_text(ToUtf8(progress.text));
   Emit(job, batch);
 }
 
@@ -148,10 +149,6 @@ void Core::OnMemory(Instant now, const MemoryFact& fact, Batch* batch) {
   if (job == nullptr || !job->started()) return;
   *Begin(now, job, v1::OBSERVER_JOB, fact.evidence).mutable_memory() = fact.memory;
   Emit(job, batch);
-}
-
-void Core::OnStreams(uint64_t job_key) {
-  if (CoreJob* const job = Get(job_key)) job->has_streams = true;
 }
 
 void Core::OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset,
@@ -227,6 +224,7 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
     exited.job_key = job.key;
     exited.status = fact.status;
     exited.result = fact.result;
+    exited.progress = fact.progress;
     exited.group_alive = true;  // Not known: have it looked at.
     exited.observer = v1::OBSERVER_SUPERVISOR;
     OnExited(now, exited, batch);

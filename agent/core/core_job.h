@@ -23,8 +23,9 @@ struct CoreJob {
   v1::Mode mode = v1::MODE_FORK;  // chosen at its receipt
   std::string reason;
   std::vector<v1::Value> arguments;
-  uint64_t ticket = 0;  // place in its line while it is queued
-  ParentKey parent;     // the life it was sent to
+  bool replayed = false;  // an earlier agent took it in
+  uint64_t ticket = 0;    // place in its line while it is queued
+  ParentKey parent;       // the life it was sent to
 
   // From its STARTED note.
   int64_t start_ns = 0;
@@ -41,7 +42,6 @@ struct CoreJob {
   // Its end, as far as it has come.
   bool holds_slot = false;
   bool ended = false;
-  bool has_streams = false;
   bool output_closed = false;
   bool awaits_tree = false;
   std::vector<v1::Unit> survivors;   // said once its output is closed

@@ -37,6 +37,7 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     // Retention may have cut its first events: then it can only be an old one.
     owned = std::make_unique<CoreJob>();
     owned->key = job_key;
+    owned->replayed = true;
     owned->view.set_job_id(event.job_id());
     owned->view.set_host(event.host());
     owned->view.mutable_spec()->set_run_id(event.run_id());
@@ -64,6 +65,7 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     job.threads_at_fork = event.started().threads_at_fork();
     job.hazards = {event.started().hazards().begin(), event.started().hazards().end()};
   }
+  if (event.has_progress()) job.progress_ns = DurationNanos(event.mono());
   if (event.has_reparented()) job.reparented = true;
   if (event.has_stuck_suspected()) job.stuck_said = true;
   if (event.has_timed_out()) {
@@ -75,7 +77,7 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     job.ended = true;
     ended_.push_back(job_key);
     while (ended_.size() > kEndedJobsKept) {
-      keys_.erase(jobs_.at(ended_.front())->view.job_id());
+      keys_.erase(Get(ended_.front())->view.job_id());
       jobs_.erase(ended_.front());
       ended_.pop_front();
     }

@@ -52,10 +52,18 @@ struct CallResult {
   bool stopped = false;
 };
 
+// What a call reports while it runs.
+struct CallProgress {
+  int64_t boot_ns = 0;  // CLOCK_BOOTTIME
+  double fraction = 0;
+  std::string text;
+};
+
 struct ExitedFact {
   uint64_t job_key = 0;
   WaitStatus status;
-  std::optional<CallResult> result;  // of a forked call that came to its end
+  std::optional<CallResult> result;      // of a forked call that came to its end
+  std::optional<CallProgress> progress;  // the last that a forked call reported
   bool group_alive = false;
   v1::Observer observer = v1::OBSERVER_PARENT;
 };
@@ -110,6 +118,7 @@ struct OrphanFact {
   std::string waiter;
   // Of the forked call in that process, if the adapter could read one.
   std::optional<CallResult> result;
+  std::optional<CallProgress> progress;
 };
 
 }  // namespace brood

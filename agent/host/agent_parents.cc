@@ -260,7 +260,10 @@ void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
         for (const auto& [job_key, job] : core.jobs()) {
           if (job->ended || job->view.pid() != note.pid || job->view.spec().has_command()) continue;
           for (const auto& link : links) {
-            if (link->key() == job->parent) fact.result = link->ReadResult(job_key, job->slot);
+            if (link->key() != job->parent) continue;
+            ParentLink::CallFacts call = link->ReadCall(job_key, job->slot);
+            fact.result = std::move(call.result);
+            fact.progress = std::move(call.progress);
           }
         }
         core.OnOrphanExited(at, fact, batch);

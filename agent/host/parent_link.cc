@@ -28,6 +28,15 @@ bool IsEnd(NoteKind kind) {
          kind == NoteKind::kStopHonoured;
 }
 
+// Nothing where it is torn: while it is being written, which is rung for, or for ever, if the
+// writer died then.
+std::optional<CallProgress> ProgressOf(const CallArea& area) {
+  if (area.progress_version == 0 || area.progress_version % 2 != 0) return std::nullopt;
+  const size_t size = std::min<size_t>(area.progress_text_size, kProgressTextBytes);
+  return CallProgress{area.progress_boot_ns, area.progress_fraction,
+                      std::string(area.progress_text, size)};
+}
+
 v1::Task TaskOfFrame(const internal::v1::Task& frame) {
   v1::Task task;
   task.set_name(frame.name());
@@ -189,7 +198,6 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
     UniqueFd out = channel->receiver->TakeFd();
     UniqueFd err = channel->receiver->TakeFd();
     spool_->Attach(streams.job_key(), std::move(out), std::move(err));
-    sequencer_->Step([&](Core& core, Instant, Batch*) { core.OnStreams(streams.job_key()); });
   }
   for (const internal::v1::Signalled& signalled : frame.signalled()) {
     sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
@@ -268,7 +276,11 @@ void ParentLink::OnNote(const Note& note, std::string_view text) {
         fact.status = StatusOfNote(note);
         fact.group_alive = (note.flags & kGroupAlive) != 0;
         // What it is, is not known of a job that an earlier agent took in.
-        if (!job->view.spec().has_command()) fact.result = ReadResult(note.job_key, note.slot);
+        if (!job->view.spec().has_command()) {
+          CallFacts call = ReadCall(note.job_key, note.slot);
+          fact.result = std::move(call.result);
+          fact.progress = std::move(call.progress);
+        }
         core.OnExited(at, fact, batch);
         return;
       }
@@ -286,8 +298,10 @@ void ParentLink::OnNote(const Note& note, std::string_view text) {
         return;
       case NoteKind::kProgress:
         if (own)
-          core.OnProgress(at, note.job_key, note.fraction,
-                          std::string(text.substr(0, kProgressTextBytes)), batch);
+          core.OnProgress(at.wall, note.job_key,
+                          CallProgress{note.boot_ns, note.fraction,
+                                       std::string(text.substr(0, kProgressTextBytes))},
+                          batch);
         return;
       case NoteKind::kParentEnding:
         core.OnParentEnding(at, key_, static_cast<v1::ParentEnd>(note.status), batch);
@@ -311,35 +325,29 @@ void ParentLink::OnDoorbell() {
   const std::set<uint32_t> slots(rings, rings + static_cast<size_t>(got) / kDoorbellRingBytes);
   for (const uint32_t slot : slots) {
     CallArea area;
-    // Torn while it is being written: the writer rings when it is done.
-    if (!slots_->ReadArea(slot, &area) || area.progress_version == 0 ||
-        area.progress_version % 2 != 0)
-      continue;
-    const size_t size = std::min<size_t>(area.progress_text_size, kProgressTextBytes);
-    const std::string text(area.progress_text, size);
+    if (!slots_->ReadArea(slot, &area)) continue;
+    const std::optional<CallProgress> progress = ProgressOf(area);
+    if (!progress) continue;
     sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
       const CoreJob* const job = core.Find(area.job_key);
       if (job == nullptr || job->parent != key_ || job->is_thread()) return;
-      if (job->progress_ns == area.progress_boot_ns) return;  // Rung for something else.
-      core.OnProgress(Instant{BootTime{area.progress_boot_ns}, now.wall}, area.job_key,
-                      area.progress_fraction, text, batch);
+      core.OnProgress(now.wall, area.job_key, *progress, batch);
     });
   }
 }
 
-std::optional<CallResult> ParentLink::ReadResult(uint64_t job_key, uint32_t slot) const {
+ParentLink::CallFacts ParentLink::ReadCall(uint64_t job_key, uint32_t slot) const {
+  CallFacts facts;
   CallArea area;
-  if (slots_ == nullptr || !slots_->ReadArea(slot, &area) || area.job_key != job_key ||
-      area.result == 0) {
-    return std::nullopt;
-  }
-  CallResult result;
+  if (slots_ == nullptr || !slots_->ReadArea(slot, &area) || area.job_key != job_key) return facts;
+  facts.progress = ProgressOf(area);
   std::string value;
-  if (!slots_->ReadValue(slot, area, &value)) return std::nullopt;
+  if (area.result == 0 || !slots_->ReadValue(slot, area, &value)) return facts;
+  CallResult& result = facts.result.emplace();
   if (area.result == kCallReturned) result.returned = ValueOfBytes(area.value_kind, value);
   if (area.result == kCallThrew) result.threw = value;
   result.stopped = area.result == kCallStopped;
-  return result;
+  return facts;
 }
 
 bool ParentLink::FindStart(uint64_t job_key, StartedFact* fact) const {

@@ -50,8 +50,12 @@ class ParentLink {
   void ReleaseNotes() { outbox_.ReleaseRead(); }
   // What a job's slot tells after its parent's end: false if it never ran.
   bool FindStart(uint64_t job_key, StartedFact* fact) const;
-  // What a forked call came to, if it came to its end.
-  std::optional<CallResult> ReadResult(uint64_t job_key, uint32_t slot) const;
+  // What a forked call came to, if it came to its end, and the last progress it reported.
+  struct CallFacts {
+    std::optional<CallResult> result;
+    std::optional<CallProgress> progress;
+  };
+  CallFacts ReadCall(uint64_t job_key, uint32_t slot) const;
   uint64_t CulpritJobKey() const;
 
   // Frames to the parent. Thread-safe. Lost without a word if the parent is

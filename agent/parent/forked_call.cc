@@ -86,10 +86,7 @@ void ForkedCall::RunInChild(const Inherited& inherited) {
   const pid_t self = start_->pid;
   const int ended = Run();
   // A child that the task forked and that came back here is not the job.
-  if (::getpid() == self) {
-    WriteResult(ended);
-    RingDoorbell();
-  }
+  if (::getpid() == self) WriteResult(ended);
   std::fflush(nullptr);
   ::_exit(ended == BROOD_TASK_THREW ? 1 : 0);
 }
@@ -126,7 +123,7 @@ void ForkedCall::Progress(double fraction, std::string_view text) {
   area_->progress_text_size = static_cast<uint32_t>(size);
   if (size > 0) std::memcpy(area_->progress_text, text.data(), size);
   version.store(before + 2, std::memory_order_release);
-  // The last one is read at the end without a ring.
+  // The last one is read at the end, as the result is, without a ring.
   if (now - rung_ns_ < kProgressPeriodNanos) return;
   rung_ns_ = now;
   RingDoorbell();

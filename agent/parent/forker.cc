@@ -57,7 +57,7 @@ void Forker::StartWaiting() {
       Fork(call.get());
       parts_.notes->RingSometimes();
     }
-    parts_.notes->Ring();
+    parts_.notes->RingAfterRound();
   }
 }
 

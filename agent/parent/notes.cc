@@ -59,6 +59,12 @@ void Notes::Ring() {
   if (unrung_.exchange(false, std::memory_order_acq_rel)) outbox_->Ring();
 }
 
+void Notes::RingAfterRound() { due_ = true; }
+
+void Notes::EndRound() {
+  if (std::exchange(due_, false)) Ring();
+}
+
 void Notes::RingSometimes() {
   const int64_t now = BootTimeNanos();
   int64_t last = last_ring_ns_.load(std::memory_order_relaxed);

@@ -34,7 +34,11 @@ class Notes {
 
   // Wakes the agent if anything was noted since it was rung for last.
   void Ring();
-  // The same if that is longer ago than kRingPeriodNanos.
+  // For the main thread: the same once its round is over, so that the ends it found and the starts
+  // that follow wake the agent once.
+  void RingAfterRound();
+  void EndRound();
+  // Ring, if that is longer ago than kRingPeriodNanos.
   void RingSometimes();
 
   // Writes what was kept; true if nothing is kept any more.
@@ -54,6 +58,7 @@ class Notes {
   std::atomic<int64_t> last_ring_ns_{0};
   std::atomic<bool> unrung_{false};  // a note stands that no bell was rung for
   std::atomic<bool> holds_{false};
+  bool due_ = false;  // the main thread's
   std::mutex mutex_;
   std::deque<Held> held_;  // guarded by mutex_
 };

@@ -173,6 +173,7 @@ Status Parent::Open(const ParentOptions& options) {
 }
 
 ParentEnd Parent::Run() {
+  loop_->AfterRound([this] { notes_.EndRound(); });
   loop_->Run();
   return end_;
 }

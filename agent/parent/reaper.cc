@@ -53,7 +53,7 @@ void Reaper::Watch(ProcessJob* job) {
       // A task ignores SIGCHLD, so that the kernel has reaped it already: nobody knows its status.
       loop_->Post([this, job] {
         Reap(job);
-        notes_->Ring();
+        notes_->RingAfterRound();
       });
       return;
     }
@@ -74,7 +74,7 @@ void Reaper::OnEnds() {
   epoll_event events[kEndsPerRound];
   const int count = ::epoll_wait(epoll_.get(), events, kEndsPerRound, 0);
   for (int i = 0; i < count; ++i) Reap(static_cast<ProcessJob*>(events[i].data.ptr));
-  if (count > 0) notes_->Ring();
+  if (count > 0) notes_->RingAfterRound();
 }
 
 void Reaper::Reap(ProcessJob* job) {
@@ -141,7 +141,7 @@ void Reaper::OnSigchld() {
       return done;
     });
   }
-  if (noted) notes_->Ring();
+  if (noted) notes_->RingAfterRound();
 }
 
 }  // namespace brood

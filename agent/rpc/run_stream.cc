@@ -32,7 +32,8 @@ void RunStream::OnReadDone(bool ok) {
 }
 
 void RunStream::Submit() {
-  v1::RunJobsRequest request;
+  google::protobuf::Arena arena;
+  auto& request = *google::protobuf::Arena::CreateMessage<v1::RunJobsRequest>(&arena);
   if (!ParseBuffer(request_, &request)) {
     return End(ToGrpcStatus(
         Error{ErrorCode::kInvalidArgument, "BAD_MESSAGE", "the request is no RunJobsRequest", ""}));

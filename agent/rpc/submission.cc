@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "agent/rpc/limits.h"
 #include "common/base/checksum.h"
 #include "common/job/job_id.h"
 #include "common/job/spec_validation.h"
@@ -27,6 +29,13 @@ uint32_t DigestOf(const v1::JobSpec& spec) {
   return Crc32c(bytes.data(), bytes.size());
 }
 
+// A submission that may be decided on. Its answer stays where it is.
+struct Checked {
+  const v1::JobSubmission* submission;
+  uint32_t digest;
+  v1::SubmittedJob* answer;
+};
+
 void Refuse(const Error& error, v1::SubmittedJob* answer) {
   answer->set_error_code(static_cast<int32_t>(error.code));
   answer->set_error_reason(error.reason);
@@ -41,6 +50,19 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
                const std::function<void(const CoreJob& job, bool existed)>& accepted,
                std::function<void()> done) {
   Sequencer* const sequencer = agent->sequencer();
+  // A hold is short, but not so short that each job's is waited for by the other threads.
+  std::vector<Checked> hold;
+  hold.reserve(kSubmissionsPerHold);
+  const auto submit = [&] {
+    sequencer->Step([&](Core& core, Instant now, Batch* batch) {
+      for (const Checked& job : hold) {
+        uint64_t job_key = 0;
+        *job.answer = core.Submit(now, *job.submission, job.digest, &job_key, batch);
+        if (job_key != 0) accepted(*core.Find(job_key), job.answer->already_existed());
+      }
+    });
+    hold.clear();
+  };
   for (const v1::JobSubmission& job : jobs) {
     v1::SubmittedJob* const answer = answers->Add();
     answer->set_job_id(job.job_id());
@@ -50,13 +72,10 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
       Refuse(*refused, answer);
       continue;
     }
-    const uint32_t digest = DigestOf(job.spec());
-    sequencer->Step([&](Core& core, Instant now, Batch* batch) {
-      uint64_t job_key = 0;
-      *answer = core.Submit(now, job, digest, &job_key, batch);
-      if (job_key != 0) accepted(*core.Find(job_key), answer->already_existed());
-    });
+    hold.push_back(Checked{&job, DigestOf(job.spec()), answer});
+    if (hold.size() == kSubmissionsPerHold) submit();
   }
+  if (!hold.empty()) submit();
   sequencer->Step([](Core&, Instant, Batch*) {}, std::move(done));
 }
 

@@ -74,6 +74,31 @@ TEST_F(CoreTest, TheSameFactTwiceIsOneEvent) {
   EXPECT_EQ(core_->Find("a")->view.exit_code(), 4);
 }
 
+TEST_F(CoreTest, TheLastProgressOfAProcessComesOnceAndBeforeItsEnd) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  const CallProgress progress{now_.boot.ns, 1, "done"};
+  const uint64_t key = core_->Find("a")->key;
+  Batch batch;
+  core_->OnProgress(now_.wall, key, progress, &batch);
+  ExitedFact fact;
+  fact.job_key = key;
+  fact.status.exit_code = 0;
+  fact.progress = progress;
+  core_->OnExited(now_, fact, &batch);
+  Take(&batch);
+  EXPECT_THAT(Payloads("a"), ElementsAre(Payload::kReceived, Payload::kStarting, Payload::kStarted,
+                                         Payload::kProgress, Payload::kExited));
+  Submit("b");
+  Started("b", 11);
+  fact.job_key = core_->Find("b")->key;
+  core_->OnExited(now_, fact, &batch);
+  Take(&batch);
+  EXPECT_THAT(Payloads("b"), ElementsAre(Payload::kReceived, Payload::kStarting, Payload::kStarted,
+                                         Payload::kProgress, Payload::kExited));
+}
+
 TEST_F(CoreTest, OutputThatIsReadBeforeTheStartIsKnownIsToldAfterIt) {
   StartParent();
   Submit("a");
@@ -260,7 +285,8 @@ TEST_F(CoreTest, AJobsTextThatIsNotUtf8CanBeReadAgain) {
   Submit("a");
   Started("a", 10);
   Batch batch;
-  core_->OnProgress(now_, core_->Find("a")->key, 0.5, "cut \xC3", &batch);
+  core_->OnProgress(now_.wall, core_->Find("a")->key, CallProgress{now_.boot.ns, 0.5, "cut \xC3"},
+                    &batch);
   Take(&batch);
   EXPECT_EQ(events_.back().progress().text(), "cut \uFFFD");
   Reboot();

@@ -148,7 +148,7 @@ TEST_P(ParentCallsTest, ReportsTheLastProgressAndNotAll) {
   EXPECT_EQ(std::string(area.progress_text, area.progress_text_size), "step 1000");
   EXPECT_EQ(area.progress_fraction, 1.0);
   EXPECT_EQ(area.progress_version, 2000u);
-  ASSERT_TRUE(driver_.Wait([&] { return driver_.rings().size() >= 2; }));
+  ASSERT_TRUE(driver_.Wait([&] { return !driver_.rings().empty(); }));
   EXPECT_LT(driver_.rings().size(), 100u);
   EXPECT_EQ(driver_.rings()[0], ended->note.slot);
 }
