@@ -115,28 +115,30 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   // Also where the next life of its parent has begun.
   const auto parent = parents_.find(job->parent.name);
   if (parent != parents_.end()) parent->second.live[job->is_thread()].erase(job->key);
-  // A resubmission is recognised by its digest; the environment is the bulk of a spec.
-  job->view.mutable_spec()->clear_environment();
+  job->environment.Clear();  // Of one that was never sent.
   job->arguments.clear();
   ended_.push_back(job->key);
   if (!job->output_closed) just_ended_.push_back(job->key);
-  if (ended_.size() > kEndedJobsKept) {
-    // Only what is done with: a job that still drains output keeps the place of the next.
-    const auto done = std::find_if(ended_.begin(), ended_.end(),
-                                   [this](uint64_t key) { return Get(key)->view.cleaned(); });
-    if (done != ended_.end()) {
-      const uint64_t key = *done;
-      const CoreJob& old = *Get(key);
-      // Most jobs print nothing, and have no file to remove. What an earlier agent kept and did not
-      // live to say is not in the count.
-      if (old.replayed || old.view.stdout_bytes() + old.view.stderr_bytes() > 0)
-        batch->effects.push_back(ForgetJobEffect{key});
-      ended_.erase(done);
-      keys_.erase(old.view.job_id());
-      jobs_.erase(key);
-    }
-  }
+  if (const std::optional<uint64_t> forgotten = ForgetOldest())
+    batch->effects.push_back(ForgetJobEffect{*forgotten});
   Dispatch(now, batch);
+}
+
+std::optional<uint64_t> Core::ForgetOldest() {
+  if (ended_.size() <= kEndedJobsKept) return std::nullopt;
+  // Only what is done with: a job that still drains output keeps the place of the next.
+  const auto done = std::find_if(ended_.begin(), ended_.end(),
+                                 [this](uint64_t key) { return Get(key)->view.cleaned(); });
+  if (done == ended_.end()) return std::nullopt;
+  const uint64_t key = *done;
+  const CoreJob& old = *Get(key);
+  // Most jobs print nothing, and have no file to remove. What an earlier agent kept and did not
+  // live to say is not in the count.
+  const bool has_files = old.replayed || old.view.stdout_bytes() + old.view.stderr_bytes() > 0;
+  ended_.erase(done);
+  keys_.erase(old.view.job_id());
+  jobs_.erase(key);
+  return has_files ? std::optional<uint64_t>(key) : std::nullopt;
 }
 
 void Core::CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch) {

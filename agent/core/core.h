@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -88,6 +89,9 @@ class Core {
   void OnParentEnded(Instant now, const ParentKey& parent, const ParentEndFact& fact, Batch* batch);
   // A process of this host that was not its parent's any more. False: nobody's.
   bool OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch);
+  // These jobs were never heard of by the parent they were sent to, and will not be.
+  void OnUnknownToParent(Instant now, const ParentKey& key, const std::vector<uint64_t>& job_keys,
+                         Batch* batch);
   // Time has come to NextDeadline().
   void OnTime(Instant now, Batch* batch);
   // CLOCK_BOOTTIME of the next thing to do; INT64_MAX if none.
@@ -135,13 +139,18 @@ class Core {
   void Stop(Instant now, CoreJob* job, Batch* batch);
   void SendSignal(const CoreJob& job, int32_t signal, bool whole_group, Batch* batch);
   void ArmTimer(int64_t when, CoreJob* job, TimerKind kind);
+  void ArmTimeout(CoreJob* job);  // if its spec has one
   void DisarmTimers(CoreJob* job);
   void EndJob(Instant now, CoreJob* job, Batch* batch);  // after its end event
+  // Forgets one job that is done with, if more than kEndedJobsKept have ended; its key, if it may
+  // have files.
+  std::optional<uint64_t> ForgetOldest();
   void TellOutput(Instant now, CoreJob* job, Batch* batch);
   void CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch);
   void CleanIfDone(Instant now, CoreJob* job, Batch* batch);
   void AskAdopter(const CoreJob& job, Batch* batch);
   void MatchOrphans(Instant now, Batch* batch);
+  void Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch);
   void LoseThread(Instant now, CoreJob* job, const std::string& culprit, Batch* batch);
 
   const CoreOptions options_;
@@ -155,6 +164,7 @@ class Core {
   std::unordered_map<std::string, uint64_t> keys_;
   std::deque<uint64_t> ended_;  // oldest first
   std::vector<uint64_t> just_ended_;
+  std::vector<uint64_t> forgotten_;  // while the journal is replayed
   std::map<std::string, ParentEntry> parents_;
   std::deque<v1::Parent> ended_parents_;
   std::set<std::string> crashed_libraries_;

@@ -6,6 +6,7 @@
 #include "agent/core/core.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "common/job/mode_choice.h"
 
 namespace brood {
 
@@ -109,7 +110,36 @@ void Core::OnParentReady(Instant now, const ParentKey& key, std::vector<v1::Task
   for (v1::Task& task : tasks) parent->tasks[task.name()] = std::move(task);
   parent->libraries = std::move(libraries);
   if (parent->state == v1::PARENT_STATE_STARTING) parent->state = v1::PARENT_STATE_RUNNING;
+  // The agent may have died between the journal and the parent: then nobody will ever start those.
+  AskKnownEffect asked{key, {}};
+  for (const std::set<uint64_t>& live : parent->live) {
+    for (const uint64_t job_key : live) {
+      const CoreJob* const job = Find(job_key);
+      if (job != nullptr && job->replayed && !job->started()) asked.job_keys.push_back(job_key);
+    }
+  }
+  if (!asked.job_keys.empty()) batch->effects.push_back(std::move(asked));
   Dispatch(now, batch);
+}
+
+void Core::OnUnknownToParent(Instant now, const ParentKey& key,
+                             const std::vector<uint64_t>& job_keys, Batch* batch) {
+  for (const uint64_t job_key : job_keys) {
+    CoreJob* const job = Live(job_key);
+    if (job == nullptr || job->parent != key || job->started()) continue;
+    Lose(now, job, "the agent ended before the job was sent to its parent", batch);
+    CloseOutput(now, job, v1::OutputClosed(), batch);
+    CleanIfDone(now, job, batch);
+  }
+}
+
+// It never ran.
+void Core::Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch) {
+  v1::Lost* const lost = Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED).mutable_lost();
+  lost->set_why(why);
+  lost->set_may_have_run(false);
+  Emit(job, batch);
+  EndJob(now, job, batch);
 }
 
 void Core::OnParentFailed(Instant now, const ParentKey& key, const std::string& why, Batch* batch) {
@@ -155,8 +185,7 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
   if (fact.status.signal) ended.set_signal(*fact.status.signal);
   if (culprit != nullptr) {
     ended.set_culprit_job_id(culprit->view.job_id());
-    const std::string& task = culprit->view.spec().call().task();
-    crashed_libraries_.insert(task.substr(0, task.find('.')));
+    crashed_libraries_.insert(LibraryOf(culprit->view.spec().call().task()));
   }
   const std::string culprit_id = ended.culprit_job_id();
   *Begin(now, nullptr, fact.observer, v1::EVIDENCE_SEEN).mutable_parent_ended() = ended;
@@ -185,12 +214,7 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
         LoseThread(now, job, culprit_id, batch);
         continue;
       }
-      v1::Lost* const lost =
-          Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED).mutable_lost();
-      lost->set_why("its parent ended before it was started");
-      lost->set_may_have_run(false);
-      Emit(job, batch);
-      EndJob(now, job, batch);
+      Lose(now, job, "its parent ended before it was started", batch);
     }
   }
   MatchOrphans(now, batch);

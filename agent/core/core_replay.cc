@@ -7,8 +7,38 @@
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
 #include "common/job/job_fold.h"
+#include "common/job/mode_choice.h"
 
 namespace brood {
+namespace {
+
+// Retention cut the job's first events: its header says on what it runs, and a later event that it
+// has ended.
+void AdoptCut(const v1::Event& event, CoreJob* job) {
+  const v1::Unit& unit = event.unit();
+  job->mode = unit.mode();
+  job->parent = ParentKey{unit.parent(), event.incarnations().parent()};
+  job->start_ns = DurationNanos(unit.start());
+  job->starting_ns = job->start_ns;
+  job->pgid = unit.pgid();
+  v1::Job& view = job->view;
+  view.set_mode(unit.mode());
+  view.set_attempt(event.attempt());
+  view.set_parent(unit.parent());
+  view.set_parent_incarnation(event.incarnations().parent());
+  view.set_state(event.attempt() == 0 ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_STARTING);
+  if (!unit.has_pid()) return;
+  view.set_state(v1::JOB_STATE_RUNNING);
+  view.set_pid(unit.pid());
+  view.set_tid(unit.tid());
+  view.set_ppid(unit.ppid());
+}
+
+bool IsAfterEnd(const v1::Event& event) {
+  return event.has_output_closed() || event.has_survivors() || event.has_cleaned();
+}
+
+}  // namespace
 
 void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   next_cursor_ = cursor + 1;
@@ -28,13 +58,14 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
       parent.asked_end = event.parent_ending().how();
     } else if (event.has_parent_ended()) {
       parent.state = v1::PARENT_STATE_ENDED;
+      if (const CoreJob* const culprit = Find(event.parent_ended().culprit_job_id()))
+        crashed_libraries_.insert(LibraryOf(culprit->view.spec().call().task()));
     }
     return;
   }
   if (job_key >= next_key_) next_key_ = job_key + 1;
   std::unique_ptr<CoreJob>& owned = jobs_[job_key];
   if (owned == nullptr) {
-    // Retention may have cut its first events: then it can only be an old one.
     owned = std::make_unique<CoreJob>();
     owned->key = job_key;
     owned->replayed = true;
@@ -43,13 +74,26 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     owned->view.mutable_spec()->set_run_id(event.run_id());
     owned->first_cursor = cursor;
     keys_[event.job_id()] = job_key;
+    if (!event.has_received()) AdoptCut(event, owned.get());
   }
   CoreJob& job = *owned;
+  if (IsAfterEnd(event) && !job.ended && job.view.state() != v1::JOB_STATE_ENDED) {
+    // Its end is among what was cut: how it ended is not known.
+    job.view.set_state(v1::JOB_STATE_ENDED);
+    job.view.set_outcome(v1::OUTCOME_LOST);
+    job.view.set_message("the journal no longer has its end");
+  }
   job.seq = event.seq();
   job.last_cursor = cursor;
   FoldEvent(event, &job.view);
-  if (event.has_received()) job.digest = event.received().spec_digest();
+  if (event.has_received()) {
+    const v1::JobSpec& spec = event.received().spec();
+    job.digest = event.received().spec_digest();
+    job.kill_grace_ns =
+        spec.has_kill_grace() ? DurationNanos(spec.kill_grace()) : kKillGraceDefaultNanos;
+  }
   if (event.has_starting()) {
+    job.starting_ns = DurationNanos(event.mono());
     job.mode = event.starting().mode();
     job.parent = ParentKey{event.unit().parent(), event.incarnations().parent()};
   }
@@ -68,23 +112,18 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   if (event.has_progress()) job.progress_ns = DurationNanos(event.mono());
   if (event.has_reparented()) job.reparented = true;
   if (event.has_stuck_suspected()) job.stuck_said = true;
-  if (event.has_timed_out()) {
-    job.cause = v1::END_CAUSE_TIMED_OUT;
-    job.kill_grace_ns = kKillGraceDefaultNanos;  // its own was in the spec, which is not kept
-  }
+  if (event.has_timed_out()) job.cause = v1::END_CAUSE_TIMED_OUT;
   if (event.has_output_closed()) job.output_closed = true;
   if (job.view.state() == v1::JOB_STATE_ENDED && !job.ended) {
     job.ended = true;
     ended_.push_back(job_key);
-    while (ended_.size() > kEndedJobsKept) {
-      keys_.erase(Get(ended_.front())->view.job_id());
-      jobs_.erase(ended_.front());
-      ended_.pop_front();
-    }
+    if (const std::optional<uint64_t> forgotten = ForgetOldest()) forgotten_.push_back(*forgotten);
   }
 }
 
 void Core::EndReplay(Instant now, Batch* batch) {
+  for (const uint64_t job_key : std::exchange(forgotten_, {}))
+    batch->effects.push_back(ForgetJobEffect{job_key});
   for (auto& entry : parents_) {
     // Not yet known to live: the supervisor will say.
     if (entry.second.state != v1::PARENT_STATE_ENDED)
@@ -97,13 +136,8 @@ void Core::EndReplay(Instant now, Batch* batch) {
       continue;
     }
     if (job.view.attempt() == 0) {
-      // Received and not sent: its spec lived in the agent's memory only.
-      v1::Lost* const lost =
-          Begin(now, &job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED).mutable_lost();
-      lost->set_why("the agent ended while the job was waiting");
-      lost->set_may_have_run(false);
-      Emit(&job, batch);
-      EndJob(now, &job, batch);
+      // Received and not sent: its environment lived in the agent's memory only.
+      Lose(now, &job, "the agent ended while the job was waiting", batch);
       CloseOutput(now, &job, v1::OutputClosed(), batch);
       CleanIfDone(now, &job, batch);
       continue;
@@ -117,7 +151,11 @@ void Core::EndReplay(Instant now, Batch* batch) {
     if (orphan && job.started() && !job.is_thread()) AskAdopter(job, batch);
     // Whether the signal went out before the agent died is not known: it goes again, and the
     // grace counts anew. Else nothing would ever end a job that does not listen.
-    if (job.cause != v1::END_CAUSE_UNSPECIFIED) Stop(now, &job, batch);
+    if (job.cause != v1::END_CAUSE_UNSPECIFIED) {
+      Stop(now, &job, batch);
+    } else {
+      ArmTimeout(&job);
+    }
   }
 }
 

@@ -25,8 +25,6 @@ v1::SubmittedJob Refused(const std::string& job_id, const Error& error) {
   return answer;
 }
 
-std::string LibraryOf(const std::string& task) { return task.substr(0, task.find('.')); }
-
 }  // namespace
 
 v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, uint32_t digest,
@@ -106,15 +104,18 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
       spec.has_kill_grace() ? DurationNanos(spec.kill_grace()) : kKillGraceDefaultNanos;
   job->view.set_job_id(id);
   job->view.set_host(options_.host);
-  *job->view.mutable_spec() = spec;
+  job->view.mutable_spec()->set_run_id(spec.run_id());  // Each event says it.
   job->view.set_parent(name);
+  job->environment = spec.environment();
   jobs_.emplace(job->key, std::move(owned));
   keys_.emplace(id, job->key);
   *job_key = job->key;
 
-  Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN)
-      .mutable_received()
-      ->set_spec_digest(digest);
+  v1::Received* const received =
+      Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_received();
+  received->set_spec_digest(digest);
+  *received->mutable_spec() = spec;
+  received->mutable_spec()->clear_environment();
   Emit(job, batch);
   job->ticket = next_ticket_++;
   parent.lines[thread].emplace(job->ticket, job->key);
@@ -173,9 +174,14 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
   start.parent = parent->key;
   FillStartFrame(*job, options_.host, &start.job);
   batch->effects.push_back(std::move(start));
-  if (job->view.spec().has_timeout() && DurationNanos(job->view.spec().timeout()) > 0) {
-    ArmTimer(now.boot.ns + DurationNanos(job->view.spec().timeout()), job, TimerKind::kTimeout);
-  }
+  job->environment.Clear();
+  job->starting_ns = now.boot.ns;
+  ArmTimeout(job);
+}
+
+void Core::ArmTimeout(CoreJob* job) {
+  const int64_t timeout_ns = DurationNanos(job->view.spec().timeout());
+  if (timeout_ns > 0) ArmTimer(job->starting_ns + timeout_ns, job, TimerKind::kTimeout);
 }
 
 }  // namespace brood

@@ -55,6 +55,11 @@ struct AdopterEffect {
   int32_t pid = 0;
   int64_t start_ns = 0;
 };
+// Does the parent know these jobs? The answer is OnUnknownToParent, for those it does not.
+struct AskKnownEffect {
+  ParentKey parent;
+  std::vector<uint64_t> job_keys;
+};
 // All of the job's output is read: its parent may let go.
 struct DrainedEffect {
   ParentKey parent;
@@ -79,8 +84,8 @@ struct ForgetJobEffect {
 };
 
 using Effect = std::variant<StartJobEffect, SignalJobEffect, StopCallEffect, TreeEffect,
-                            AdopterEffect, DrainedEffect, StartParentEffect, EndParentEffect,
-                            KillParentEffect, ForgetJobEffect>;
+                            AdopterEffect, AskKnownEffect, DrainedEffect, StartParentEffect,
+                            EndParentEffect, KillParentEffect, ForgetJobEffect>;
 
 // What a step decided: facts to write, then things to do.
 struct Batch {

@@ -41,7 +41,7 @@ void FillStartFrame(const CoreJob& job, const std::string& host, internal::v1::S
     for (const v1::Value& value : job.arguments) FillFrameValue(value, frame->add_arguments());
   }
   frame->set_thread(job.is_thread());
-  if (spec.has_environment()) FillEnvironment(spec.environment(), frame->mutable_environment());
+  FillEnvironment(job.environment, frame->mutable_environment());
   frame->set_working_directory(spec.working_directory());
   if (spec.has_umask()) frame->set_umask(spec.umask());
   frame->set_stdin_stream(spec.stdin_stream());

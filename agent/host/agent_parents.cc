@@ -44,7 +44,7 @@ struct Outgoing {
     if (link == nullptr) return;
     if (commands.start().jobs_size() > 0) link->SendCommands(commands);
     if (main.start().jobs_size() > 0 || main.signals_size() > 0 || main.stop_calls_size() > 0 ||
-        main.drained_size() > 0) {
+        main.drained_size() > 0 || main.ask_known_size() > 0) {
       link->Send(main);
     }
     commands.Clear();
@@ -105,6 +105,10 @@ void Agent::OnEffects(std::vector<Effect> effects) {
               frame->set_whole_group(signal.whole_group);
             },
             [&](StopCallEffect& stop) { to(stop.parent).main.add_stop_calls(stop.job_key); },
+            [&](AskKnownEffect& ask) {
+              for (const uint64_t job_key : ask.job_keys)
+                to(ask.parent).main.add_ask_known(job_key);
+            },
             [&](DrainedEffect& drained) { to(drained.parent).main.add_drained(drained.job_key); },
             [&](TreeEffect& tree) { trees_->Add(std::move(tree)); },
             [&](AdopterEffect& orphan) { orphans.push_back(orphan); },

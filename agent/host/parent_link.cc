@@ -207,6 +207,13 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
                        batch);
     });
   }
+  if (frame.unknown_size() > 0) {
+    // What it noted about them, had it heard of them, would stand by now.
+    ReadNotes();
+    sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+      core.OnUnknownToParent(now, key_, {frame.unknown().begin(), frame.unknown().end()}, batch);
+    });
+  }
   if (frame.watching() != 0) watch_.OnWatching(frame.watching());
   if (frame.has_memory()) {
     const auto request = memory_requests_.find(frame.memory().request());

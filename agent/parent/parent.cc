@@ -199,6 +199,10 @@ void Parent::OnFrame(ToParent frame) {
   }
   for (const uint64_t job_key : frame.stop_calls()) threads_->RequestStop(job_key);
   for (const uint64_t job_key : frame.drained()) OnDrained(job_key);
+  for (const uint64_t job_key : frame.ask_known()) {
+    // From here on it is known: should a late frame of the older agent bring it, it is not started.
+    if (keys_.Insert(job_key)) answer.add_unknown(job_key);
+  }
   if (frame.has_read_memory()) {
     cells_.Answer(frame.read_memory(), NameJob, threads_.get(), answer.mutable_memory());
   }
@@ -207,7 +211,8 @@ void Parent::OnFrame(ToParent frame) {
     watch_->Select(watch.generation(), watch.all(), {watch.cells().begin(), watch.cells().end()});
     answer.set_watching(watch.generation());
   }
-  if (answer.signalled_size() > 0 || answer.has_memory() || answer.watching() != 0) {
+  if (answer.signalled_size() > 0 || answer.unknown_size() > 0 || answer.has_memory() ||
+      answer.watching() != 0) {
     link_->SendToAgent(answer, {});
   }
   if (frame.has_end()) End(static_cast<ParentEnd>(frame.end().how()));

@@ -44,7 +44,8 @@ FileSpool::FileSpool(const std::string& directory, EventLoop* loop, Listener* li
       listener_(listener),
       null_(std::move(null)),
       buffer_(new char[kSpoolBufferBytes]),
-      context_{&files_, options.stream_bytes_max, null_.get(), buffer_.get()} {}
+      context_{&files_, options.stream_bytes_max, null_.get(), buffer_.get()},
+      resumed_below_(files_.EndOfKeys()) {}
 
 FileSpool::~FileSpool() {
   for (auto& [key, job] : jobs_) {
@@ -60,17 +61,27 @@ void FileSpool::Attach(uint64_t job_key, UniqueFd out, UniqueFd err) {
     for (SpoolStream& stream : job->streams) Unwatch(&stream);
   }
   job = std::make_unique<JobOutput>();
-  job->streams[0].Attach(std::move(out));
-  job->streams[1].Attach(std::move(err));
-  for (SpoolStream& stream : job->streams) stream.last_mark_ns = kNeverNanos;
+  job->streams[0].Attach(std::move(out), KeptBefore(job_key, OutputStream::kStdout));
+  job->streams[1].Attach(std::move(err), KeptBefore(job_key, OutputStream::kStderr));
+  for (size_t i = 0; i < 2; ++i) {
+    job->streams[i].last_mark_ns = kNeverNanos;
+    // What an earlier spool kept may not have been told of.
+    Mark(job_key, &job->streams[i], i, true);
+  }
   Schedule(BootTimeNanos() + kYoungNanos, job_key, Errand::kWatch);
 }
 
 void FileSpool::Finish(uint64_t job_key) {
-  const auto found = jobs_.find(job_key);
+  auto found = jobs_.find(job_key);
   if (found == jobs_.end()) {
-    listener_->OnOutputClosed(job_key, {});
-    return;
+    if (KeptBefore(job_key, OutputStream::kStdout) + KeptBefore(job_key, OutputStream::kStderr) ==
+        0) {
+      listener_->OnOutputClosed(job_key, {});
+      return;
+    }
+    // Its pipes are gone with whoever held them; what was kept is told.
+    Attach(job_key, UniqueFd(), UniqueFd());
+    found = jobs_.find(job_key);
   }
   JobOutput* job = found->second.get();
   if (job->finishing) return;
@@ -173,6 +184,10 @@ void FileSpool::Close(uint64_t job_key, JobOutput* job, bool held_open) {
   // Errands of this job that are still due find nothing.
   jobs_.erase(job_key);
   listener_->OnOutputClosed(job_key, closed);
+}
+
+uint64_t FileSpool::KeptBefore(uint64_t job_key, OutputStream stream) const {
+  return job_key < resumed_below_ ? files_.Size(job_key, stream) : 0;
 }
 
 void FileSpool::Schedule(int64_t when_ns, uint64_t job_key, Errand errand) {

@@ -47,6 +47,7 @@ class FileSpool final : public Spool {
   // If both streams have ended: tells so, and forgets the job.
   void CloseIfEnded(uint64_t job_key, JobOutput* job);
   void Close(uint64_t job_key, JobOutput* job, bool held_open);
+  uint64_t KeptBefore(uint64_t job_key, OutputStream stream) const;
   void Schedule(int64_t when_ns, uint64_t job_key, Errand errand);
   void ArmTimer();
   void RunErrands();
@@ -57,6 +58,7 @@ class FileSpool final : public Spool {
   const UniqueFd null_;
   const std::unique_ptr<char[]> buffer_;
   const SpoolContext context_;
+  const uint64_t resumed_below_;  // below this key an earlier spool may have kept something
   std::unordered_map<uint64_t, std::unique_ptr<JobOutput>> jobs_;
   std::set<Entry> agenda_;
   EventLoop::TimerId timer_ = 0;  // 0: none

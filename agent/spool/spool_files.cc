@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <filesystem>
 
 namespace brood {
 namespace {
@@ -39,6 +42,26 @@ Result<UniqueFd> SpoolFiles::Open(uint64_t job_key, OutputStream stream) const {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError(errno, "open '" + path + "'");
   return fd;
+}
+
+uint64_t SpoolFiles::Size(uint64_t job_key, OutputStream stream) const {
+  struct stat status {};
+  if (::stat(Path(job_key, stream).c_str(), &status) != 0) return 0;
+  return static_cast<uint64_t>(status.st_size);
+}
+
+uint64_t SpoolFiles::EndOfKeys() const {
+  uint64_t end = 0;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator(directory_, error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    uint64_t folder = 0;
+    const auto [rest, bad] = std::from_chars(name.data(), name.data() + name.size(), folder);
+    if (bad == std::errc() && rest == name.data() + name.size())
+      end = std::max(end, (folder + 1) * kJobsPerFolder);
+  }
+  return end;
 }
 
 void SpoolFiles::Remove(uint64_t job_key) const {

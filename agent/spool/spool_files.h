@@ -20,6 +20,10 @@ class SpoolFiles {
   Result<UniqueFd> Create(uint64_t job_key, OutputStream stream) const;
   // NOT_FOUND if there is none.
   Result<UniqueFd> Open(uint64_t job_key, OutputStream stream) const;
+  // Bytes kept of a stream; 0 if there is no file.
+  uint64_t Size(uint64_t job_key, OutputStream stream) const;
+  // No job with this key or above has files.
+  uint64_t EndOfKeys() const;
   // Deletes both files, and their folder with its last file.
   void Remove(uint64_t job_key) const;
 

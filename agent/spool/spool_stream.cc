@@ -2,7 +2,6 @@
 #include "agent/spool/spool_stream.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,7 +10,8 @@
 
 namespace brood {
 
-void SpoolStream::Attach(UniqueFd pipe) {
+void SpoolStream::Attach(UniqueFd pipe, uint64_t kept) {
+  kept_ = kept;
   pipe_ = std::move(pipe);
   if (pipe_) ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
 }
@@ -47,12 +47,6 @@ void SpoolStream::OpenFile(const SpoolContext& context, uint64_t job_key, Output
     return;
   }
   file_ = *std::move(file);
-  // An earlier agent may have kept some already: go on behind it.
-  struct stat status {};
-  if (::fstat(file_.get(), &status) == 0 && status.st_size > 0) {
-    kept_ = static_cast<uint64_t>(status.st_size);
-    marked = kept_;
-  }
 }
 
 size_t SpoolStream::ReadSome(const SpoolContext& context, uint64_t job_key, OutputStream stream,

@@ -28,8 +28,9 @@ class SpoolStream {
     kEnded,  // end-of-file: nobody can write any more
   };
 
-  // Takes the read end of a pipe and makes it non-blocking; an empty one has ended already.
-  void Attach(UniqueFd pipe);
+  // Takes the read end of a pipe and makes it non-blocking; an empty one has ended already. `kept`:
+  // bytes that are in the file already.
+  void Attach(UniqueFd pipe, uint64_t kept);
 
   // Moves what is in the pipe, about `budget` bytes at most, and returns how many it moved. Past
   // the cap, or when the disk is full, bytes are counted and thrown away.

@@ -160,6 +160,7 @@ void FoldEvent(const v1::Event& event, v1::Job* job) {
       job->set_host(event.host());
       job->set_state(v1::JOB_STATE_QUEUED);
       *job->mutable_receive_time() = event.wall();
+      if (event.received().has_spec()) *job->mutable_spec() = event.received().spec();
       if (!event.unit().parent().empty()) job->set_parent(event.unit().parent());
       break;
     case v1::Event::kQueued:

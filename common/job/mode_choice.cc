@@ -21,6 +21,8 @@ const char* NeedsProcess(const v1::JobSpec& spec) {
 
 }  // namespace
 
+std::string LibraryOf(const std::string& task) { return task.substr(0, task.find('.')); }
+
 ModeChoice ChooseMode(const v1::JobSpec& spec, const TaskTraits& task, bool library_crashed_before,
                       v1::Mode default_mode) {
   if (spec.mode() == v1::MODE_FORK || spec.mode() == v1::MODE_THREAD) {

@@ -13,6 +13,9 @@ struct TaskTraits {
   bool shares_memory = false;
 };
 
+// The library of a task LIBRARY.NAME.
+std::string LibraryOf(const std::string& task);
+
 // MODE_FORK or MODE_THREAD, and the sentence that STARTING and `brood run --explain` give for it.
 struct ModeChoice {
   v1::Mode mode = v1::MODE_FORK;

@@ -54,6 +54,24 @@ TEST(AgentRestartTest, JobsGoOnAndTheirEndsAndOutputAreTrue) {
   EXPECT_EQ(agent.GetJob("fork").outcome(), v1::OUTCOME_RETURNED);
 }
 
+TEST(AgentRestartTest, ATimeOutHoldsAndTheSpecIsStillKnown) {
+  AgentProcess agent;
+  v1::SubmitJobsRequest submit;
+  v1::JobSubmission* const job = submit.add_jobs();
+  *job = CommandJob("timed", {"sleep", "3600"});
+  job->mutable_spec()->mutable_timeout()->set_seconds(1);
+  (*job->mutable_spec()->mutable_labels())["of"] = "a test";
+  v1::SubmitJobsResponse submitted;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.WaitFor("timed", [](const v1::Event& event) { return event.has_started(); });
+  agent.KillAndRestart();
+  agent.WaitFor("timed", [](const v1::Event& event) { return event.has_cleaned(); });
+  EXPECT_EQ(agent.GetJob("timed").outcome(), v1::OUTCOME_TIMED_OUT);
+  EXPECT_EQ(agent.GetJob("timed").spec().command().argv(1), "3600");
+  EXPECT_EQ(agent.GetJob("timed").spec().labels().at("of"), "a test");
+}
+
 TEST(AgentRestartTest, ASecondAgentOnTheSameStateIsRefused) {
   AgentProcess agent;
   const std::string command = "BROOD_STATE_DIR=" + agent.directory() +

@@ -230,6 +230,20 @@ TEST_F(CoreTest, AfterACrashAutoRunsThatLibraryAsProcesses) {
   Submit("next", v1::MODE_UNSPECIFIED);
   EXPECT_EQ(core_->Find("next")->mode, v1::MODE_FORK);
   EXPECT_THAT(core_->Find("next")->reason, ::testing::HasSubstr("crash"));
+
+  // The next agent knows it from the journal.
+  const ParentKey next{kDefaultParent, 2};
+  core_->OnParentStarted(now_, next, v1::Unit(), &batch);
+  Take(&batch);
+  Reboot();
+  v1::Task add;
+  add.set_name("demo.add");
+  add.add_parameters()->set_type(v1::VALUE_TYPE_INT);
+  core_->OnParentReady(now_, next, {add}, {"demo"}, &batch);
+  Take(&batch);
+  Submit("later", v1::MODE_UNSPECIFIED);
+  ASSERT_NE(core_->Find("later"), nullptr);
+  EXPECT_THAT(core_->Find("later")->reason, ::testing::HasSubstr("crash"));
 }
 
 TEST_F(CoreTest, AnEndedParentsUnstartedJobsAreLostAndDidNotRun) {
@@ -252,12 +266,7 @@ TEST_F(CoreTest, AReplayOfTheJournalIsTheSameState) {
   Closed("a");
   const std::string before = core_->Find("a")->view.SerializeAsString();
   Reboot();
-  v1::Job replayed = core_->Find("a")->view;
-  v1::Job original;
-  ASSERT_TRUE(original.ParseFromString(before));
-  original.clear_spec();  // It lived in the submission, not in an event.
-  replayed.clear_spec();
-  EXPECT_EQ(replayed.SerializeAsString(), original.SerializeAsString());
+  EXPECT_EQ(core_->Find("a")->view.SerializeAsString(), before);
   // What ran goes on: its end is taken when it comes.
   Batch batch;
   core_->OnThreadEnded(
@@ -278,6 +287,102 @@ TEST_F(CoreTest, WhatWasBeingCancelledWhenTheAgentDiedIsEndedByTheNextOne) {
   EXPECT_TRUE(Effects<TreeEffect>().empty());
   Advance(5);
   EXPECT_EQ(Effects<TreeEffect>().size(), 1u);
+}
+
+TEST_F(CoreTest, ATimeOutIsCountedFromTheStartThroughTheAgentsDeath) {
+  StartParent();
+  Submit("a", v1::MODE_AUTO, 10);
+  Started("a", 10);
+  Advance(4);
+  Reboot();
+  Advance(5);
+  EXPECT_EQ(core_->Find("a")->cause, v1::END_CAUSE_UNSPECIFIED);
+  Advance(1);
+  EXPECT_EQ(core_->Find("a")->cause, v1::END_CAUSE_TIMED_OUT);
+}
+
+TEST_F(CoreTest, ATimeOutThatPassedWhileNoAgentLivedIsDoneAtOnce) {
+  StartParent();
+  Submit("a", v1::MODE_AUTO, 10);
+  Started("a", 10);
+  now_.boot.ns += 3'600'000'000'000;
+  Reboot();
+  Advance(0);
+  EXPECT_EQ(core_->Find("a")->cause, v1::END_CAUSE_TIMED_OUT);
+}
+
+TEST_F(CoreTest, WhatTheParentNeverHeardOfIsLostAndDidNotRun) {
+  StartParent();
+  Submit("a");
+  Submit("b");
+  Started("b", 10);
+  Reboot();
+  Batch batch;
+  core_->OnParentReady(now_, parent_, {}, {}, &batch);
+  Take(&batch);
+  const uint64_t key = core_->Find("a")->key;
+  ASSERT_EQ(Effects<AskKnownEffect>().size(), 1u);
+  EXPECT_THAT(Effects<AskKnownEffect>()[0].job_keys, ElementsAre(key));
+  core_->OnUnknownToParent(now_, parent_, {key}, &batch);
+  Take(&batch);
+  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_LOST);
+  EXPECT_TRUE(core_->Find("a")->view.cleaned());
+  EXPECT_EQ(core_->Find("b")->view.state(), v1::JOB_STATE_RUNNING);
+}
+
+TEST_F(CoreTest, ALivingJobWhoseFirstEventsAreNoLongerKeptGoesOn) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Batch batch;
+  core_->OnProgress(now_.wall, core_->Find("a")->key, CallProgress{now_.boot.ns, 0.5, ""}, &batch);
+  Take(&batch);
+  // Of the job its last event is left.
+  const uint64_t last = records_.back().cursor;
+  std::erase_if(records_, [last](const JournalRecord& record) {
+    return record.job_key != 0 && record.cursor != last;
+  });
+  Reboot();
+  const v1::Job& job = core_->Find("a")->view;
+  EXPECT_EQ(job.state(), v1::JOB_STATE_RUNNING);
+  EXPECT_EQ(job.pid(), 10);
+  EXPECT_EQ(job.attempt(), 1u);
+  Exited("a", 3);
+  EXPECT_EQ(job.exit_code(), 3);
+}
+
+TEST_F(CoreTest, OfAnEndedJobWhoseEndIsNoLongerKeptTheEndIsUnknown) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Exited("a", 3);
+  Closed("a");
+  const uint64_t last = records_.back().cursor;
+  std::erase_if(records_, [last](const JournalRecord& record) {
+    return record.job_key != 0 && record.cursor != last;
+  });
+  Reboot();
+  EXPECT_EQ(core_->Find("a")->view.state(), v1::JOB_STATE_ENDED);
+  EXPECT_FALSE(core_->Find("a")->view.has_exit_code());
+}
+
+TEST_F(CoreTest, NoEventAndNoViewHasTheEnvironment) {
+  StartParent();
+  v1::JobSubmission job;
+  job.set_job_id("a");
+  job.mutable_spec()->mutable_command()->add_argv("true");
+  v1::EnvironmentVariable* const secret = job.mutable_spec()->mutable_environment()->add_set();
+  secret->set_name("TOKEN");
+  secret->set_value("hush");
+  Batch batch;
+  uint64_t key = 0;
+  core_->Submit(now_, job, 7, &key, &batch);
+  Take(&batch);
+  ASSERT_EQ(Effects<StartJobEffect>().size(), 1u);
+  EXPECT_THAT(Effects<StartJobEffect>()[0].job.environment().set(), ElementsAre("TOKEN=hush"));
+  EXPECT_EQ(core_->Find("a")->view.DebugString().find("hush"), std::string::npos);
+  for (const v1::Event& event : events_)
+    EXPECT_EQ(event.DebugString().find("hush"), std::string::npos);
 }
 
 TEST_F(CoreTest, AJobsTextThatIsNotUtf8CanBeReadAgain) {

@@ -163,6 +163,19 @@ class SpoolTest : public ::testing::Test {
     InLoop([&] { spool_->Attach(job_key, std::move(out.read), std::move(err.read)); });
     return {std::move(out.write), std::move(err.write)};
   }
+  void Attach(uint64_t job_key, const Pipe& out) {
+    InLoop([&] { spool_->Attach(job_key, UniqueFd(::dup(out.read.get())), UniqueFd()); });
+  }
+  // The next agent's spool on the same folder.
+  void Reopen(Ear* ear) {
+    InLoop([&] {
+      spool_.reset();
+      Result<std::unique_ptr<Spool>> spool =
+          Spool::Open(root_ + "/spool", loop_.get(), ear, SpoolOptions());
+      ASSERT_TRUE(spool.ok());
+      spool_ = *std::move(spool);
+    });
+  }
   void Finish(uint64_t job_key) {
     InLoop([&] { spool_->Finish(job_key); });
   }
@@ -377,6 +390,37 @@ TEST_F(SpoolTest, AJobThatWasNeverAttachedClosesWithZeros) {
   const Spool::Closed closed = ear_.WaitForClosed(9);
   EXPECT_EQ(closed.stdout_bytes + closed.stderr_bytes + closed.dropped_bytes, 0U);
   EXPECT_FALSE(closed.held_open);
+}
+
+TEST_F(SpoolTest, GoesOnBehindWhatAnEarlierSpoolKept) {
+  Start();
+  const Pipe out = MakePipe();
+  Attach(7, out);
+  ASSERT_TRUE(WriteAll(out.write.get(), "before"));
+  ASSERT_TRUE(ear_.WaitForBytes(7, 6));
+  Ear next;
+  Reopen(&next);
+  Attach(7, out);
+  ASSERT_TRUE(next.WaitForBytes(7, 6)) << "it may not have been told of";
+  ASSERT_TRUE(WriteAll(out.write.get(), " after"));
+  ASSERT_TRUE(next.WaitForBytes(7, 12));
+  Finish(7);
+  const Spool::Closed closed = next.WaitForClosed(7);
+  EXPECT_EQ(closed.stdout_bytes, 12U);
+  EXPECT_EQ(ReadAll(7, OutputStream::kStdout), "before after");
+}
+
+TEST_F(SpoolTest, WhatAnEarlierSpoolKeptCountsAlsoWhereNoPipeComesBack) {
+  Start();
+  const Pipe out = MakePipe();
+  Attach(7, out);
+  ASSERT_TRUE(WriteAll(out.write.get(), "before"));
+  ASSERT_TRUE(ear_.WaitForBytes(7, 6));
+  Ear next;
+  Reopen(&next);
+  Finish(7);
+  EXPECT_EQ(next.WaitForClosed(7).stdout_bytes, 6U);
+  EXPECT_EQ(Ear::Sum(next.marks(7)), 6U);
 }
 
 TEST_F(SpoolTest, AnEmptyDescriptorIsAStreamThatHasEnded) {
