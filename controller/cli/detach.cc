@@ -3,15 +3,17 @@
 
 #include <absl/time/clock.h>
 
-#include <cerrno>
-#include <fstream>
-#include <iostream>
+#include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/job/exit_code.h"
 #include "controller/cli/command.h"
 #include "controller/cli/last_run.h"
+#include "controller/cli/line_source.h"
 #include "controller/client/each_host.h"
 #include "controller/client/run_stream.h"
 
@@ -23,36 +25,40 @@ constexpr absl::Duration kQueueFullPause = absl::Milliseconds(100);
 
 // One host's share of a round, and what became of it.
 struct Share {
-  std::vector<v1::JobSubmission> jobs;
+  std::deque<v1::JobSubmission> jobs;
   std::vector<v1::SubmittedJob> answers;
 };
 
 // Submits all of it; what a full queue refuses is tried again, as long as it takes.
 Status SubmitShare(Connection& connection, bool wait_for_room, Share& share) {
-  std::vector<v1::JobSubmission> left = std::move(share.jobs);
-  while (!left.empty()) {
+  while (!share.jobs.empty()) {
     v1::SubmitJobsRequest request;
-    for (const auto& job : left) *request.add_jobs() = job;
+    RunStream::FillRequest(&share.jobs, request.mutable_jobs());
     auto response = connection.SubmitJobs(request);
     if (!response) return response.error();
-    std::vector<v1::JobSubmission> again;
-    for (int i = 0; i < response->accepted_size(); ++i) {
+    bool full = false;
+    // From the last on, so that those that come again are in their order.
+    for (int i = response->accepted_size() - 1; i >= 0; --i) {
       const v1::SubmittedJob& answer = response->accepted(i);
       if (wait_for_room && answer.error_code() == static_cast<int>(ErrorCode::kResourceExhausted)) {
-        again.push_back(std::move(left[static_cast<size_t>(i)]));
-      } else {
-        share.answers.push_back(answer);
+        share.jobs.push_front(std::move(*request.mutable_jobs(i)));
+        full = true;
       }
     }
-    left = std::move(again);
-    if (!left.empty()) absl::SleepFor(kQueueFullPause);
+    for (const v1::SubmittedJob& answer : response->accepted()) {
+      if (!wait_for_room || answer.error_code() != static_cast<int>(ErrorCode::kResourceExhausted))
+        share.answers.push_back(answer);
+    }
+    if (full) absl::SleepFor(kQueueFullPause);
   }
   return Ok();
 }
 
-// Submits a round to all hosts at once; returns false if anything was refused.
+// Submits a round to all hosts at once; returns false if anything was refused. `accepted` is called
+// for what was not.
 bool SubmitRound(const RunOptions& options, const std::vector<HostAddress>& hosts,
-                 std::vector<Share>& shares, Context& context) {
+                 std::vector<Share>& shares, const std::function<void()>& accepted,
+                 Context& context) {
   const bool each = !options.each.empty();
   const auto answers = EachHost(hosts, [&](size_t i, Connection& connection) {
     return SubmitShare(connection, each, shares[i]);
@@ -69,6 +75,7 @@ bool SubmitRound(const RunOptions& options, const std::vector<HostAddress>& host
   for (size_t i = 0; i < hosts.size(); ++i) {
     for (const v1::SubmittedJob& job : shares[i].answers) {
       if (job.error_code() == 0) {
+        accepted();
         context.out << hosts[i].name << "/" << job.job_id() << "\n";
       } else {
         complain(i, Error{ErrorCode::kUnknown, job.error_reason(), job.error_message(), ""});
@@ -81,25 +88,25 @@ bool SubmitRound(const RunOptions& options, const std::vector<HostAddress>& host
 }
 
 int DetachEach(const RunOptions& options, const SpecBuilder& builder,
-               const std::vector<HostAddress>& hosts, Context& context) {
-  std::ifstream file;
-  if (options.each != "-") {
-    file.open(options.each);
-    if (!file)
-      return context.Fail(ErrnoError(errno, "open '" + options.each + "'"), kExitBroodFailed);
-  }
-  std::istream& lines = options.each == "-" ? std::cin : file;
+               const std::vector<HostAddress>& hosts, const std::function<void()>& accepted,
+               Context& context) {
+  Result<std::unique_ptr<LineSource>> lines =
+      LineSource::Open(options.each, context.in_fd, nullptr, nullptr);
+  if (!lines) return context.Fail(lines.error(), kExitBroodFailed);
   bool good = true;
   uint64_t number = 0;
-  while (lines) {
+  LineSource::Got got = LineSource::Got::kLine;
+  while (got == LineSource::Got::kLine) {
     std::vector<Share> shares(hosts.size());
     size_t dealt = 0;
-    for (std::string line; dealt < hosts.size() * RunStream::kBatchMax && std::getline(lines, line);
-         ++dealt) {
-      shares[dealt % hosts.size()].jobs.push_back(builder.JobOfLine(++number, line));
+    std::string line;
+    while (dealt < hosts.size() * RunStream::kBatchMax &&
+           (got = (*lines)->Next(&line)) == LineSource::Got::kLine) {
+      shares[dealt++ % hosts.size()].jobs.push_back(builder.JobOfLine(++number, line));
     }
-    if (dealt > 0) good = SubmitRound(options, hosts, shares, context) && good;
+    if (dealt > 0) good = SubmitRound(options, hosts, shares, accepted, context) && good;
   }
+  if (got == LineSource::Got::kError) return context.Fail((*lines)->error(), kExitBroodFailed);
   return good ? kExitOk : kExitBroodFailed;
 }
 
@@ -109,11 +116,15 @@ int Detach(const RunOptions& options, const SpecBuilder& builder,
            const std::vector<HostAddress>& hosts, Context& context) {
   LastRun last{builder.run_id(), {}};
   for (const HostAddress& host : hosts) last.hosts.push_back(host.name);
-  SaveLastRun(context.paths.state, last);
-  if (!options.each.empty()) return DetachEach(options, builder, hosts, context);
+  // `last` is a run of which there is something to ask about.
+  bool saved = false;
+  const auto accepted = [&] {
+    if (!std::exchange(saved, true)) SaveLastRun(context.paths.state, last);
+  };
+  if (!options.each.empty()) return DetachEach(options, builder, hosts, accepted, context);
   std::vector<Share> shares(hosts.size());
   for (Share& share : shares) share.jobs.push_back(builder.Job());
-  return SubmitRound(options, hosts, shares, context) ? kExitOk : kExitBroodFailed;
+  return SubmitRound(options, hosts, shares, accepted, context) ? kExitOk : kExitBroodFailed;
 }
 
 }  // namespace brood::cli

@@ -17,7 +17,7 @@ constexpr size_t kReadBytes = 64 << 10;
 }  // namespace
 
 Result<std::unique_ptr<LineSource>> LineSource::Open(const std::string& path, int in_fd,
-                                                     EventLoop& loop, std::function<void()> more) {
+                                                     EventLoop* loop, std::function<void()> more) {
   UniqueFd own;
   if (path != "-") {
     own.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -29,12 +29,12 @@ Result<std::unique_ptr<LineSource>> LineSource::Open(const std::string& path, in
                      std::move(more)));
 }
 
-LineSource::LineSource(UniqueFd own, int fd, std::string name, EventLoop& loop,
+LineSource::LineSource(UniqueFd own, int fd, std::string name, EventLoop* loop,
                        std::function<void()> more)
     : own_(std::move(own)), fd_(fd), name_(std::move(name)), loop_(loop), more_(std::move(more)) {}
 
 LineSource::~LineSource() {
-  if (waiting_) loop_.Remove(fd_);
+  if (waiting_) loop_->Remove(fd_);
 }
 
 LineSource::Got LineSource::Fail(Error error) {
@@ -45,7 +45,7 @@ LineSource::Got LineSource::Fail(Error error) {
 // False if nothing can be read without waiting.
 bool LineSource::ReadSome() {
   pollfd ready{fd_, POLLIN, 0};
-  if (::poll(&ready, 1, 0) <= 0) return false;
+  if (::poll(&ready, 1, loop_ == nullptr ? -1 : 0) <= 0) return false;
   buffer_.erase(0, at_);
   at_ = 0;
   const size_t size = buffer_.size();
@@ -77,9 +77,9 @@ LineSource::Got LineSource::Next(std::string* line) {
     if (error_) return Got::kError;
     if (end_) return Got::kEnd;
     if (waiting_) return Got::kLater;
-    if (ReadSome()) continue;
-    const Status added = loop_.Add(fd_, EPOLLIN, [this](uint32_t) {
-      loop_.Remove(fd_);
+    if (ReadSome() || loop_ == nullptr) continue;
+    const Status added = loop_->Add(fd_, EPOLLIN, [this](uint32_t) {
+      loop_->Remove(fd_);
       waiting_ = false;
       more_();
     });

@@ -20,9 +20,9 @@ class LineSource {
   static constexpr size_t kLineBytesMax = 131'071;
 
   // `path`, or `in_fd` for "-". `more` is called when Next has something again after it
-  // said kLater. `loop` must outlive this.
+  // said kLater. `loop` must outlive this; without one (null) Next waits instead.
   static Result<std::unique_ptr<LineSource>> Open(const std::string& path, int in_fd,
-                                                  EventLoop& loop, std::function<void()> more);
+                                                  EventLoop* loop, std::function<void()> more);
   ~LineSource();
   LineSource(const LineSource&) = delete;
   LineSource& operator=(const LineSource&) = delete;
@@ -34,14 +34,14 @@ class LineSource {
   const Error& error() const { return *error_; }
 
  private:
-  LineSource(UniqueFd own, int fd, std::string name, EventLoop& loop, std::function<void()> more);
+  LineSource(UniqueFd own, int fd, std::string name, EventLoop* loop, std::function<void()> more);
   Got Fail(Error error);
   bool ReadSome();
 
   const UniqueFd own_;
   const int fd_;
   const std::string name_;
-  EventLoop& loop_;
+  EventLoop* const loop_;
   const std::function<void()> more_;
   bool waiting_ = false;
   bool end_ = false;

@@ -91,7 +91,7 @@ Status RunSession::StartEach() {
     v1::JobSubmission job = builder_.JobOfLine(line.number, line.text);
     Submit(host, std::move(job), std::move(line));
   });
-  auto source = LineSource::Open(options_.each, context_.in_fd, loop_, [this] { FillFeed(); });
+  auto source = LineSource::Open(options_.each, context_.in_fd, &loop_, [this] { FillFeed(); });
   if (!source) return source.error();
   feed_->SetSource(std::move(*source));
   for (size_t i = 0; i < hosts_.size(); ++i) fan_out_.AskHost(i);
@@ -144,8 +144,8 @@ void RunSession::OnSubmitted(size_t host, const v1::SubmittedJob& answer) {
     if (feed_) feed_->OnAnswered(host);
     if (input_) input_->AddJob(host, answer.job_id());
     if (cancelled_) fan_out_.Cancel(host, {answer.job_id()});
-  } else if (feed_ && !cancelled_ &&
-             answer.error_code() == static_cast<int>(ErrorCode::kResourceExhausted)) {
+  } else if (feed_ && answer.error_code() == static_cast<int>(ErrorCode::kResourceExhausted)) {
+    // Of a run that is cancelled no line is dealt out again.
     feed_->OnQueueFull(host, std::move(job.line));
     hosts_[host].jobs.erase(found);
     if (!std::exchange(retry_planned_, true)) {

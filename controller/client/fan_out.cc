@@ -112,10 +112,7 @@ class FanOut::HostCall final
     }
     request_.Clear();
     request_.set_include_output(owner_.include_output_);
-    for (size_t i = 0; i < RunStream::kBatchMax && !queue_.empty(); ++i) {
-      *request_.add_jobs() = std::move(queue_.front());
-      queue_.pop_front();
-    }
+    RunStream::FillRequest(&queue_, request_.mutable_jobs());
     writing_ = true;
     StartWrite(&request_);
   }

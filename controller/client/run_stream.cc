@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/client/run_stream.h"
 
+#include <iterator>
+#include <utility>
+
 #include "controller/client/stubs.h"
 
 namespace brood {
@@ -26,13 +29,24 @@ RunStream::~RunStream() {
   call_->stream->Finish();
 }
 
-Status RunStream::Submit(const std::vector<v1::JobSubmission>& jobs) {
-  for (size_t first = 0; first < jobs.size(); first += kBatchMax) {
+void RunStream::FillRequest(std::deque<v1::JobSubmission>* jobs,
+                            google::protobuf::RepeatedPtrField<v1::JobSubmission>* request) {
+  size_t bytes = 0;
+  while (!jobs->empty() && static_cast<size_t>(request->size()) < kBatchMax) {
+    bytes += jobs->front().ByteSizeLong();
+    if (request->size() > 0 && bytes > kBatchBytesMax) return;
+    *request->Add() = std::move(jobs->front());
+    jobs->pop_front();
+  }
+}
+
+Status RunStream::Submit(std::vector<v1::JobSubmission> jobs) {
+  std::deque<v1::JobSubmission> left(std::make_move_iterator(jobs.begin()),
+                                     std::make_move_iterator(jobs.end()));
+  while (!left.empty()) {
     v1::RunJobsRequest request;
     request.set_include_output(call_->include_output);
-    for (size_t i = first; i < jobs.size() && i < first + kBatchMax; ++i) {
-      *request.add_jobs() = jobs[i];
-    }
+    FillRequest(&left, request.mutable_jobs());
     if (!call_->stream->Write(request)) {
       return Error{ErrorCode::kUnavailable, "CALL_ENDED",
                    "the call to '" + call_->connection.address().target +

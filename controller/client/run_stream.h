@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <variant>
@@ -18,6 +19,11 @@ class RunStream {
  public:
   // The largest batch of one message, as the API states it.
   static constexpr size_t kBatchMax = 64;
+  // Of several jobs in one message; a job by itself may be larger. A message may have 1 MiB.
+  static constexpr size_t kBatchBytesMax = 512 << 10;
+  // Moves a job from the front of `jobs` to `request`, as long as there are any and it takes more.
+  static void FillRequest(std::deque<v1::JobSubmission>* jobs,
+                          google::protobuf::RepeatedPtrField<v1::JobSubmission>* request);
 
   // `include_output`: OUTPUT events carry their bytes.
   RunStream(Connection& connection, bool include_output);
@@ -25,9 +31,9 @@ class RunStream {
   RunStream(const RunStream&) = delete;
   RunStream& operator=(const RunStream&) = delete;
 
-  // Sends the jobs, in messages of at most kBatchMax. An error means that the call
+  // Sends the jobs, in as many messages as they take. An error means that the call
   // is broken; Finish says why.
-  Status Submit(const std::vector<v1::JobSubmission>& jobs);
+  Status Submit(std::vector<v1::JobSubmission> jobs);
   // No more jobs: the call ends when all of its jobs are cleaned.
   void CloseSubmissions();
 

@@ -48,7 +48,7 @@ class EachFeedTest : public ::testing::Test {
     std::ofstream(path) << lines;
     feed_ = std::make_unique<EachFeed>(
         hosts, [this](size_t host, EachLine line) { dealt_.emplace_back(host, std::move(line)); });
-    auto source = LineSource::Open(path, -1, *loop_, [] {});
+    auto source = LineSource::Open(path, -1, loop_.get(), [] {});
     ASSERT_TRUE(source.ok());
     feed_->SetSource(std::move(*source));
   }
@@ -152,7 +152,7 @@ TEST(LineSourceTest, DoesNotWaitForAPipeAndCallsBackWhenThereIsMore) {
     while ((got = source->Next(&line)) == LineSource::Got::kLine) lines.push_back(line);
     if (got == LineSource::Got::kEnd) loop->Stop();
   };
-  source = std::move(*LineSource::Open("-", reader.get(), *loop, read));
+  source = std::move(*LineSource::Open("-", reader.get(), loop.get(), read));
   read();
   EXPECT_EQ(got, LineSource::Got::kLater);
   ASSERT_EQ(::write(writer.get(), "a\nb", 3), 3);

@@ -390,6 +390,37 @@ TEST(RunOutputTest, DetachPrintsOneIdPerHostAndLine) {
             2u);
 }
 
+TEST(RunOutputTest, DetachSaysWhatItCannotReadAndSubmitsNothing) {
+  CliWorld world;
+  FakeAgent& agent = world.Host("a1", Always(Exits(0)));
+  const ProgramEnd folder = world.Run({"run", "-d", "-w", "a1", "--each", "/", "true"});
+  EXPECT_EQ(folder.exit_code, 125);
+  EXPECT_THAT(folder.err, HasSubstr("'/'"));
+  const std::string line(200'000, 'x');
+  const ProgramEnd longest = world.Run({"run", "-d", "-w", "a1", "--each", "-", "true"}, line);
+  EXPECT_EQ(longest.exit_code, 125);
+  EXPECT_THAT(longest.err, HasSubstr("line 1"));
+  EXPECT_TRUE(agent.submissions().empty());
+}
+
+TEST(RunOutputTest, DetachSplitsWhatOneMessageCannotHold) {
+  CliWorld world;
+  FakeAgent& agent = world.Host("a1", Always(Exits(0)));
+  std::string lines;
+  for (int i = 0; i < 20; ++i) lines += std::string(100'000, 'x') + "\n";
+  EXPECT_EQ(world.Run({"run", "-d", "-w", "a1", "--each", "-", "true"}, lines).exit_code, 0);
+  EXPECT_EQ(agent.submissions().size(), 20u);
+}
+
+TEST(RunOutputTest, ARunThatNoHostTookIsNotTheLastOne) {
+  CliWorld world;
+  FakeAgent& agent = world.Host("a1", Always(Exits(0)));
+  EXPECT_EQ(world.Run({"run", "-d", "-w", "a1", "true"}).exit_code, 0);
+  EXPECT_EQ(world.Run({"run", "-d", "-w", "a1", "--each", "/", "true"}).exit_code, 125);
+  EXPECT_EQ(world.Run({"wait", "last"}).exit_code, 0);
+  EXPECT_EQ(agent.submissions().size(), 1u);
+}
+
 TEST(RunOutputTest, ExplainsTheModeAndRunsNothing) {
   CliWorld world;
   FakeAgent& agent = world.Local(Always(Exits(0)));
