@@ -13,6 +13,7 @@
 #include "agent/core/proto_time.h"
 #include "agent/host/default_environment.h"
 #include "agent/host/note_facts.h"
+#include "agent/host/process_listing.h"
 #include "common/base/paths.h"
 #include "spdlog/spdlog.h"
 
@@ -235,6 +236,22 @@ void Agent::OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) {
   event.set_held_open(closed.held_open);
   sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
     core.OnOutputClosed(now, job_key, event, batch);
+  });
+}
+
+void Agent::ListProcesses(bool threads, std::function<void(v1::ListProcessesResponse)> done) {
+  trees_->Add([this, threads, done = std::move(done)] {
+    // Parents and jobs too: what a supervisor that has died had started is below nobody of ours.
+    std::vector<pid_t> roots = {::getpid(), supervisor_pid_.load()};
+    sequencer_->Look([&roots](const Core& core) {
+      for (const auto& [name, parent] : core.parents()) {
+        if (parent.state != v1::PARENT_STATE_ENDED) roots.push_back(parent.unit.pid());
+      }
+      for (const auto& [job_key, job] : core.jobs()) {
+        if (!job->ended && job->started()) roots.push_back(job->view.pid());
+      }
+    });
+    done(brood::ListProcesses(roots, threads));
   });
 }
 

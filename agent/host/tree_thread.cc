@@ -24,14 +24,33 @@ TreeThread::~TreeThread() {
 }
 
 void TreeThread::Add(TreeEffect request) {
+  Add([this, request = std::move(request)] { End(request); });
+}
+
+void TreeThread::Add(std::function<void()> look) {
   const absl::MutexLock lock(&mutex_);
-  requests_.push_back(std::move(request));
+  requests_.push_back(std::move(look));
+}
+
+void TreeThread::End(const TreeEffect& request) {
+  JobRoot root;
+  root.pid = request.pid;
+  root.start_ns = request.start_ns;
+  root.job_id = request.job_id;
+  root.host = host_;
+  const std::vector<int> spared = spared_();
+  const std::set<pid_t> excluded(spared.begin(), spared.end());
+  const std::vector<ProcessEntry> left =
+      request.kill ? KillTree(root, excluded).survivors : FindTree(root, excluded);
+  std::vector<v1::Unit> units;
+  for (const ProcessEntry& process : left) units.push_back(UnitOfProcess(process));
+  done_(request.job_key, std::move(units));
 }
 
 void TreeThread::Run() {
   ::pthread_setname_np(::pthread_self(), "trees");
   for (;;) {
-    TreeEffect request;
+    std::function<void()> request;
     {
       const absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(
@@ -43,18 +62,7 @@ void TreeThread::Run() {
       request = std::move(requests_.front());
       requests_.pop_front();
     }
-    JobRoot root;
-    root.pid = request.pid;
-    root.start_ns = request.start_ns;
-    root.job_id = request.job_id;
-    root.host = host_;
-    const std::vector<int> spared = spared_();
-    const std::set<pid_t> excluded(spared.begin(), spared.end());
-    const std::vector<ProcessEntry> left =
-        request.kill ? KillTree(root, excluded).survivors : FindTree(root, excluded);
-    std::vector<v1::Unit> units;
-    for (const ProcessEntry& process : left) units.push_back(UnitOfProcess(process));
-    done_(request.job_key, std::move(units));
+    request();
   }
 }
 

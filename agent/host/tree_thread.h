@@ -17,7 +17,8 @@ namespace brood {
 
 // Looks for, and ends, what is left of jobs' process trees: scans of /proc take
 // milliseconds, so they have a thread of their own. One request at a time, in
-// order; there is at most one for each job that is being ended.
+// order; there is at most one for each job that is being ended, and the looks that
+// clients wait for.
 class TreeThread {
  public:
   using Done = std::function<void(uint64_t job_key, std::vector<v1::Unit> survivors)>;
@@ -29,15 +30,18 @@ class TreeThread {
   ~TreeThread();
 
   void Add(TreeEffect request);
+  // Another long look at /proc, called in this thread; not at all if the thread ends first.
+  void Add(std::function<void()> look);
 
  private:
+  void End(const TreeEffect& request);
   void Run();
 
   const std::string host_;
   const std::function<std::vector<int>()> spared_;
   const Done done_;
   absl::Mutex mutex_;
-  std::deque<TreeEffect> requests_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::function<void()>> requests_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

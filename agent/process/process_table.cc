@@ -84,8 +84,9 @@ std::optional<ProcessEntry> ParseProcessStat(std::string_view text) {
   return entry;
 }
 
-std::optional<ProcessEntry> ReadProcess(pid_t pid) {
-  const UniqueFd fd = OpenProc(pid, "stat");
+namespace {
+
+std::optional<ProcessEntry> ReadStat(const UniqueFd& fd) {
   if (!fd) return std::nullopt;
   char bytes[kStatBytesMax];
   const ssize_t size = ReadSome(fd.get(), bytes, sizeof(bytes));
@@ -93,27 +94,38 @@ std::optional<ProcessEntry> ReadProcess(pid_t pid) {
   return ParseProcessStat(std::string_view(bytes, static_cast<size_t>(size)));
 }
 
-bool IsSameProcess(pid_t pid, int64_t start_ns) {
-  const std::optional<ProcessEntry> process = ReadProcess(pid);
-  return process && std::llabs(process->start_ns() - start_ns) <= kStartToleranceNanos;
-}
-
-std::vector<ProcessEntry> ReadProcessTable() {
+// Of a folder that has one for each number.
+std::vector<ProcessEntry> ReadTable(const std::string& path) {
   std::vector<ProcessEntry> table;
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc"), ::closedir);
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
   if (!folder) return table;
   while (const dirent* const entry = ::readdir(folder.get())) {
     const std::string_view name = entry->d_name;
     pid_t pid = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (error != std::errc() || end != name.data() + name.size()) continue;
-    if (std::optional<ProcessEntry> process = ReadProcess(pid)) {
-      table.push_back(*std::move(process));
-    }
+    const std::string stat = path + "/" + entry->d_name + "/stat";
+    const UniqueFd fd(::open(stat.c_str(), O_RDONLY | O_CLOEXEC));
+    if (std::optional<ProcessEntry> read = ReadStat(fd)) table.push_back(*std::move(read));
   }
   std::sort(table.begin(), table.end(),
             [](const ProcessEntry& a, const ProcessEntry& b) { return a.pid < b.pid; });
   return table;
+}
+
+}  // namespace
+
+std::optional<ProcessEntry> ReadProcess(pid_t pid) { return ReadStat(OpenProc(pid, "stat")); }
+
+bool IsSameProcess(pid_t pid, int64_t start_ns) {
+  const std::optional<ProcessEntry> process = ReadProcess(pid);
+  return process && std::llabs(process->start_ns() - start_ns) <= kStartToleranceNanos;
+}
+
+std::vector<ProcessEntry> ReadProcessTable() { return ReadTable("/proc"); }
+
+std::vector<ProcessEntry> ReadThreadTable(pid_t pid) {
+  return ReadTable("/proc/" + std::to_string(pid) + "/task");
 }
 
 bool EnvironmentHas(pid_t pid, std::initializer_list<std::string_view> entries) {

@@ -46,6 +46,9 @@ bool IsSameProcess(pid_t pid, int64_t start_ns);
 // and go meanwhile may be missed.
 std::vector<ProcessEntry> ReadProcessTable();
 
+// The threads of a process, by tid; none if it has ended. Of a thread `pid` is the tid.
+std::vector<ProcessEntry> ReadThreadTable(pid_t pid);
+
 // Whether the environment that the process was started with has every one of
 // these NAME=VALUE entries. False if it cannot be read. A process that only
 // forked shows the environment of the program it was forked from.

@@ -25,6 +25,17 @@ grpc::ServerUnaryReactor* HostService::GetHost(grpc::CallbackServerContext* cont
   return reactor;
 }
 
+grpc::ServerUnaryReactor* HostService::ListProcesses(grpc::CallbackServerContext* context,
+                                                     const v1::ListProcessesRequest* request,
+                                                     v1::ListProcessesResponse* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  agent_->ListProcesses(request->threads(), [reactor, response](v1::ListProcessesResponse listed) {
+    response->Swap(&listed);
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* HostService::Drain(grpc::CallbackServerContext* context,
                                              const v1::DrainRequest*, v1::DrainResponse* response) {
   agent_->sequencer()->Step(

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/cli/host_tree.h"
 
-#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
 #include <utility>
 
+#include "common/job/text.h"
 #include "controller/cli/gather.h"
 #include "controller/cli/visible.h"
 
@@ -34,7 +34,9 @@ class Builder {
     for (const v1::Job& job : reading.jobs) {
       // A thread has no process of its own: it stands below its parent's.
       if (job.mode() == v1::MODE_FORK && job.has_pid()) processes_[job.pid()] = &job;
+      if (job.mode() == v1::MODE_THREAD && job.has_tid()) thread_jobs_.insert(job.tid());
     }
+    for (const auto& [pid, process] : reading.processes) children_.emplace(process.ppid(), pid);
     for (const v1::Parent& parent : reading.parents)
       if (IsAlive(parent)) parents_[parent.pid()] = &parent;
   }
@@ -67,6 +69,14 @@ class Builder {
     if (supervisor.pid != 0) root.below.push_back(std::move(supervisor));
     for (TreeNode& node : elsewhere) root.below.push_back(std::move(node));
     if (!waiting.below.empty()) root.below.push_back(std::move(waiting));
+    if (reading_.left_out > 0) {
+      root.below.push_back(TreeNode{"more",
+                                    std::to_string(reading_.left_out) + " processes and threads",
+                                    0,
+                                    0,
+                                    "not shown",
+                                    {}});
+    }
     return root;
   }
 
@@ -79,10 +89,8 @@ class Builder {
   bool Mark(int32_t pid) { return done_.insert(pid).second; }
 
   int32_t ParentOf(int32_t pid) const {
-    if (reading_.processes) {
-      const Process* process = reading_.processes->Find(pid);
-      if (process != nullptr) return process->ppid;
-    }
+    if (const auto process = reading_.processes.find(pid); process != reading_.processes.end())
+      return process->second.ppid();
     const auto job = processes_.find(pid);
     if (job != processes_.end()) return ReportedParent(*job->second);
     return parents_.contains(pid) ? reading_.host.supervisor_pid() : 0;
@@ -95,36 +103,27 @@ class Builder {
 
   // Those that are no job: a job's has its own node.
   void AddThreads(TreeNode* node) {
-    const auto threads = reading_.threads.find(node->pid);
-    if (threads == reading_.threads.end()) return;
-    for (const ProcessThread& thread : threads->second) {
-      const bool is_job =
-          std::any_of(reading_.jobs.begin(), reading_.jobs.end(), [&thread](const v1::Job& job) {
-            return job.mode() == v1::MODE_THREAD && job.has_tid() && job.tid() == thread.tid;
-          });
-      if (is_job) continue;
-      const std::string main = thread.tid == node->pid ? "main thread, " : "";
-      node->below.push_back(TreeNode{
-          "thread", thread.name, node->pid, thread.tid, main + StateWord(thread.state), {}});
+    const auto process = reading_.processes.find(node->pid);
+    if (process == reading_.processes.end()) return;
+    for (const v1::ProcessThread& thread : process->second.threads()) {
+      if (thread_jobs_.contains(thread.tid())) continue;
+      const std::string main = thread.tid() == node->pid ? "main thread, " : "";
+      node->below.push_back(TreeNode{"thread",
+                                     ToUtf8(thread.name()),
+                                     node->pid,
+                                     thread.tid(),
+                                     main + StateWord(thread.state()),
+                                     {}});
     }
   }
 
-  static std::string StateWord(char state) {
-    switch (state) {
-      case 'R':
-        return "runs";
-      case 'S':
-        return "waits";
-      case 'D':
-        return "waits in the kernel";
-      case 'T':
-      case 't':
-        return "stopped";
-      case 'Z':
-        return "has ended";
-      default:
-        return std::string("state ") + state;
-    }
+  static std::string StateWord(const std::string& state) {
+    if (state == "R") return "runs";
+    if (state == "S") return "waits";
+    if (state == "D") return "waits in the kernel";
+    if (state == "T" || state == "t") return "stopped";
+    if (state == "Z") return "has ended";
+    return "state " + state;
   }
 
   void AddChildren(TreeNode* node) {
@@ -135,18 +134,17 @@ class Builder {
       if (ParentOf(pid) == node->pid) children.insert(pid);
     for (const auto& [pid, job] : processes_)
       if (ParentOf(pid) == node->pid) children.insert(pid);
-    if (reading_.processes) {
-      for (const Process& process : reading_.processes->Children(node->pid))
-        children.insert(process.pid);
-    }
+    const auto [first, last] = children_.equal_range(node->pid);
+    for (auto child = first; child != last; ++child) children.insert(child->second);
     for (const int32_t pid : children) {
       if (done_.contains(pid)) continue;
       if (const auto parent = parents_.find(pid); parent != parents_.end()) {
         node->below.push_back(ParentNode(*parent->second));
       } else if (const auto job = processes_.find(pid); job != processes_.end()) {
         node->below.push_back(JobNode(*job->second));
-      } else if (const Process* process = reading_.processes->Find(pid); process != nullptr) {
-        node->below.push_back(ProcessNode(*process));
+      } else if (const auto process = reading_.processes.find(pid);
+                 process != reading_.processes.end()) {
+        node->below.push_back(ProcessNode(process->second));
       }
     }
   }
@@ -179,10 +177,10 @@ class Builder {
     return node;
   }
 
-  TreeNode ProcessNode(const Process& process) {
-    Mark(process.pid);
-    TreeNode node{"process", process.name, process.pid, 0, "", {}};
-    if (process.state == 'Z') node.remark = "has ended, not yet waited for";
+  TreeNode ProcessNode(const v1::Process& process) {
+    Mark(process.pid());
+    TreeNode node{"process", ToUtf8(process.name()), process.pid(), 0, "", {}};
+    if (process.state() == "Z") node.remark = "has ended, not yet waited for";
     AddChildren(&node);
     return node;
   }
@@ -190,6 +188,8 @@ class Builder {
   const HostReading& reading_;
   std::map<int32_t, const v1::Job*> processes_;
   std::map<int32_t, const v1::Parent*> parents_;
+  std::multimap<int32_t, int32_t> children_;
+  std::set<int32_t> thread_jobs_;  // tids
   std::set<int32_t> done_;
 };
 

@@ -4,14 +4,12 @@
 #include <iosfwd>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "brood/v1/host_service.pb.h"
 #include "brood/v1/job.pb.h"
 #include "brood/v1/parent_service.pb.h"
-#include "controller/lab/process_table.h"
 
 namespace brood::cli {
 
@@ -22,10 +20,10 @@ struct HostReading {
   std::vector<v1::Parent> parents;
   // Those that have not ended.
   std::vector<v1::Job> jobs;
-  // The kernel's own word, where the host is this machine.
-  std::optional<ProcessTable> processes;
-  // The threads of processes, where they were asked for and can be read.
-  std::map<int32_t, std::vector<ProcessThread>> threads;
+  // What the kernel shows there, by pid; empty if the agent could not say.
+  std::map<int32_t, v1::Process> processes;
+  // Processes and threads that the answer had no room for.
+  uint32_t left_out = 0;
 };
 
 // One line of the tree.

@@ -43,15 +43,6 @@ Status ReadJobs(Connection& connection, HostReading* reading) {
   return Ok();
 }
 
-// Of the supervisor, and of all that are below it.
-void ReadAllThreads(HostReading* reading) {
-  const pid_t supervisor = reading->host.supervisor_pid();
-  std::vector<pid_t> pids = {supervisor, reading->host.agent_pid()};
-  for (const Process& process : reading->processes->Below({supervisor}))
-    pids.push_back(process.pid);
-  for (const pid_t pid : pids) reading->threads[pid] = ReadThreads(pid);
-}
-
 Result<HostReading> Read(Connection& connection, bool threads) {
   HostReading reading;
   reading.name = connection.address().name;
@@ -62,14 +53,12 @@ Result<HostReading> Read(Connection& connection, bool threads) {
   if (!parents) return parents.error();
   reading.parents.assign(parents->parents().begin(), parents->parents().end());
   if (Status status = ReadJobs(connection, &reading)) return *status;
-  // What the kernel says beats what was reported, where it can be asked: at a unix socket
-  // whose agent has the pid that it says it has.
-  if (connection.address().target.rfind("unix:", 0) == 0) {
-    ProcessTable table = ProcessTable::Read();
-    const Process* agent = table.Find(reading.host.agent_pid());
-    if (agent != nullptr && agent->name == "brood-agent") reading.processes = std::move(table);
-  }
-  if (threads && reading.processes) ReadAllThreads(&reading);
+  v1::ListProcessesRequest request;
+  request.set_threads(threads);
+  const Result<v1::ListProcessesResponse> listed = connection.ListProcesses(request);
+  if (!listed) return listed.error();
+  for (const v1::Process& process : listed->processes()) reading.processes[process.pid()] = process;
+  reading.left_out = listed->left_out();
   return reading;
 }
 
@@ -143,8 +132,7 @@ int PrintTree(const Options& options, Context& context) {
 Action Declare(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
   AddHostsOption(app, options->set);
-  app.add_flag("-T,--threads", options->threads,
-               "with the threads of each process, where they can be read");
+  app.add_flag("-T,--threads", options->threads, "with the threads of each process");
   app.add_flag("--watch", options->watch, "draw it again each second, until Ctrl-C");
   AddFormatOption(app, options->format, "text|json");
   return [options, &context] { return PrintTree(*options, context); };

@@ -34,7 +34,8 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     {"service": "brood.v1.ParentService", "method": "ListParents"},
     {"service": "brood.v1.ParentService", "method": "ReadMemory"},
     {"service": "brood.v1.ParentService", "method": "ListTasks"},
-    {"service": "brood.v1.HostService", "method": "GetHost"}
+    {"service": "brood.v1.HostService", "method": "GetHost"},
+    {"service": "brood.v1.HostService", "method": "ListProcesses"}
   ],
   "retryPolicy": {
     "maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 3,
@@ -155,6 +156,7 @@ BROOD_UNARY(parents, ParentService, ListParents)
 BROOD_UNARY(parents, ParentService, ReadMemory)
 BROOD_UNARY(parents, ParentService, ListTasks)
 BROOD_UNARY(hosts, HostService, GetHost)
+BROOD_UNARY(hosts, HostService, ListProcesses)
 BROOD_UNARY(hosts, HostService, Drain)
 BROOD_UNARY(hosts, HostService, Resume)
 BROOD_UNARY(hosts, HostService, StopAgent)

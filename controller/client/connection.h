@@ -65,6 +65,8 @@ class Connection {
 
   // HostService.
   Result<v1::GetHostResponse> GetHost(const v1::GetHostRequest& request, CallOptions options = {});
+  Result<v1::ListProcessesResponse> ListProcesses(const v1::ListProcessesRequest& request,
+                                                  CallOptions options = {});
   Result<v1::DrainResponse> Drain(const v1::DrainRequest& request, CallOptions options = {});
   Result<v1::ResumeResponse> Resume(const v1::ResumeRequest& request, CallOptions options = {});
   Result<v1::StopAgentResponse> StopAgent(const v1::StopAgentRequest& request,

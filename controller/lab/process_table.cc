@@ -98,13 +98,6 @@ const Process* ProcessTable::Find(pid_t pid) const {
   return found == processes_.end() ? nullptr : &found->second;
 }
 
-std::vector<Process> ProcessTable::Children(pid_t pid) const {
-  std::vector<Process> children;
-  for (const auto& [key, process] : processes_)
-    if (process.ppid == pid) children.push_back(process);
-  return children;
-}
-
 std::vector<Process> ProcessTable::Below(const std::vector<pid_t>& roots) const {
   std::multimap<pid_t, const Process*> by_parent;
   for (const auto& [pid, process] : processes_) by_parent.emplace(process.ppid, &process);
@@ -128,27 +121,6 @@ std::vector<Process> ProcessTable::WithVariable(const std::string& prefix) const
   for (const auto& [pid, process] : processes_)
     if (HasVariable(ReadProcFile(pid, "environ"), prefix)) found.push_back(process);
   return found;
-}
-
-std::vector<ProcessThread> ReadThreads(pid_t pid) {
-  std::vector<ProcessThread> threads;
-  DIR* folder = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
-  if (folder == nullptr) return threads;
-  while (const dirent* entry = ::readdir(folder)) {
-    const pid_t tid = std::atoi(entry->d_name);
-    if (tid <= 0) continue;
-    const std::string file = "task/" + std::to_string(tid) + "/stat";
-    std::optional<StatText> stat = SplitStat(ReadProcFile(pid, file.c_str()));
-    if (!stat) continue;  // It has ended meanwhile.
-    ProcessThread thread{tid, '?', stat->name};
-    stat->fields >> thread.state;
-    threads.push_back(std::move(thread));
-  }
-  ::closedir(folder);
-  std::sort(
-      threads.begin(), threads.end(),
-      [](const ProcessThread& one, const ProcessThread& other) { return one.tid < other.tid; });
-  return threads;
 }
 
 std::string CommandLine(const Process& process) {

@@ -32,8 +32,6 @@ class ProcessTable {
 
   // Nothing if there is none.
   const Process* Find(pid_t pid) const;
-  // The children of a process, by pid.
-  std::vector<Process> Children(pid_t pid) const;
   // All below the roots, without the roots themselves; zombies included.
   std::vector<Process> Below(const std::vector<pid_t>& roots) const;
   // Those whose environment, as it was at exec, has a variable that begins with
@@ -43,15 +41,6 @@ class ProcessTable {
  private:
   std::map<pid_t, Process> processes_;
 };
-
-// A thread of a process of this machine.
-struct ProcessThread {
-  pid_t tid = 0;
-  char state = '?';
-  std::string name;
-};
-// Those of a process, by tid; none if it has ended.
-std::vector<ProcessThread> ReadThreads(pid_t pid);
 
 // Its words with blanks between; "[name]" if it has none (a zombie).
 std::string CommandLine(const Process& process);

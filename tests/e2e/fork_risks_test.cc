@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -144,6 +146,42 @@ TEST_F(ForkRisksTest, TheEndOfADescendantIsSeenToo) {
   agent_.Run({CommandJob("open", {"touch", gate})});
   agent_.WaitFor("family", [](const v1::Event& event) { return event.has_descendant_exited(); });
   Cancel("family");
+}
+
+// What any client sees of a host that it is not on.
+TEST(ListProcessesTest, HasParentsJobsTheirProcessesAndTheirThreads) {
+  AgentProcess agent;
+  v1::SubmitJobsRequest submit;
+  *submit.add_jobs() = CommandJob("shell", {"sh", "-c", "sleep 3600 & wait"});
+  *submit.add_jobs() = CallJob("thread", v1::MODE_THREAD, "demo.hold", {"3600"});
+  v1::SubmitJobsResponse submitted;
+  grpc::ClientContext submitting;
+  ASSERT_TRUE(agent.jobs().SubmitJobs(&submitting, submit, &submitted).ok());
+  for (const char* const id : {"shell", "thread"}) {
+    agent.WaitFor(id, [](const v1::Event& event) { return event.has_started(); });
+  }
+  // The shell's own child comes a moment after the shell.
+  agent.WaitFor("shell", [](const v1::Event& event) { return event.has_descendant_seen(); });
+  v1::ListProcessesRequest request;
+  request.set_threads(true);
+  v1::ListProcessesResponse listed;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent.host().ListProcesses(&context, request, &listed).ok());
+  std::map<int, v1::Process> processes;
+  for (const v1::Process& process : listed.processes()) processes[process.pid()] = process;
+  EXPECT_EQ(processes[agent.pid()].name(), "brood-agent");
+  const int shell = agent.GetJob("shell").pid();
+  EXPECT_EQ(processes[shell].ppid(), agent.GetJob("thread").pid());
+  int children = 0;
+  for (const auto& [pid, process] : processes) children += process.ppid() == shell;
+  EXPECT_EQ(children, 1);
+  const int tid = agent.GetJob("thread").tid();
+  int found = 0;
+  for (const v1::ProcessThread& thread : processes[agent.GetJob("thread").pid()].threads())
+    found += thread.tid() == tid;
+  EXPECT_EQ(found, 1);
+  // Of this machine's processes only brood's.
+  EXPECT_EQ(processes.count(::getpid()), 0u);
 }
 
 }  // namespace

@@ -149,5 +149,24 @@ TEST(StatLineTest, FindsWholeEnvironmentEntriesOnly) {
   EXPECT_FALSE(EnvironmentHas(child, {"MARK=1"}));
 }
 
+TEST(ThreadTableTest, ListsTheThreadsOfAProcessAndNoneOfOneThatIsGone) {
+  std::atomic<pid_t> tid{0};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    tid = ::gettid();
+    tid.notify_all();
+    done.wait(false);
+  });
+  tid.wait(0);
+  std::set<pid_t> tids;
+  for (const ProcessEntry& thread : ReadThreadTable(::getpid())) tids.insert(thread.pid);
+  EXPECT_EQ(tids.count(::getpid()), 1u);
+  EXPECT_EQ(tids.count(tid), 1u);
+  done = true;
+  done.notify_all();
+  other.join();
+  EXPECT_TRUE(ReadThreadTable(0).empty());
+}
+
 }  // namespace
 }  // namespace brood

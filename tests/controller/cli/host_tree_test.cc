@@ -57,9 +57,17 @@ using ::testing::ElementsAre;
 TEST(HostTreeTest, NamesAThreadOnceAlsoWhereItIsAJob) {
   HostReading reading = Reading();
   reading.jobs = {Job("thread", v1::MODE_THREAD, kParent, 21, kSupervisor)};
-  reading.threads[kParent] = {ProcessThread{kParent, 'S', "brood-parent"},
-                              ProcessThread{13, 'R', "launcher"},
-                              ProcessThread{21, 'S', "brood-parent"}};
+  v1::Process& parent = reading.processes[kParent];
+  parent.set_ppid(kSupervisor);
+  const auto add = [&parent](int tid, const char* state, const char* name) {
+    v1::ProcessThread* const thread = parent.add_threads();
+    thread->set_tid(tid);
+    thread->set_state(state);
+    thread->set_name(name);
+  };
+  add(kParent, "S", "brood-parent");
+  add(13, "R", "launcher");
+  add(21, "S", "brood-parent");
   std::ostringstream out;
   PrintTreeText(BuildTree(reading), out);
   const std::string text = out.str();
@@ -84,6 +92,24 @@ TEST(HostTreeTest, PutsAForkBelowTheSupervisorOnceItsParentHasEnded) {
   reading.parents[0].set_state(v1::PARENT_STATE_ENDED);
   reading.jobs = {Job("fork", v1::MODE_FORK, 20, 20, kParent)};
   EXPECT_THAT(Above(BuildTree(reading), "fork"), ElementsAre("node1", "brood-supervisor"));
+}
+
+TEST(HostTreeTest, PutsAJobsOwnProcessesBelowItWhereverTheHostIs) {
+  HostReading reading = Reading();
+  reading.jobs = {Job("fork", v1::MODE_FORK, 20, 20, kParent)};
+  reading.processes[30].set_pid(30);
+  reading.processes[30].set_ppid(20);
+  reading.processes[30].set_name("sle\xffp");
+  EXPECT_THAT(Above(BuildTree(reading), "sle\uFFFDp"),
+              ElementsAre("node1", "brood-supervisor", "default", "fork"));
+}
+
+TEST(HostTreeTest, SaysWhatTheAnswerHadNoRoomFor) {
+  HostReading reading = Reading();
+  reading.left_out = 7;
+  std::ostringstream out;
+  PrintTreeText(BuildTree(reading), out);
+  EXPECT_NE(out.str().find("7 processes and threads  (not shown)"), std::string::npos) << out.str();
 }
 
 TEST(HostTreeTest, ListsWhatWaitsByItself) {

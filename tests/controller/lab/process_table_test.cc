@@ -83,24 +83,5 @@ TEST_F(ProcessTableTest, NeverSignalsALaterProcessWithTheSamePid) {
   EXPECT_EQ(::waitpid(pid_, nullptr, WNOHANG), 0);
 }
 
-TEST(ReadThreadsTest, ListsTheThreadsOfAProcessAndNoneOfOneThatIsGone) {
-  std::atomic<pid_t> tid{0};
-  std::atomic<bool> done{false};
-  std::thread other([&] {
-    tid = ::gettid();
-    tid.notify_all();
-    done.wait(false);
-  });
-  tid.wait(0);
-  std::set<pid_t> tids;
-  for (const ProcessThread& thread : ReadThreads(::getpid())) tids.insert(thread.tid);
-  EXPECT_EQ(tids.count(::getpid()), 1u);
-  EXPECT_EQ(tids.count(tid), 1u);
-  done = true;
-  done.notify_all();
-  other.join();
-  EXPECT_TRUE(ReadThreads(0).empty());
-}
-
 }  // namespace
 }  // namespace brood
