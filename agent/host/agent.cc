@@ -261,7 +261,7 @@ void Agent::FillHost(v1::Host* host) const {
   host->set_supervisor_pid(supervisor_pid_.load());
   host->set_cpus(std::thread::hardware_concurrency());
   SetTimestamp(start_wall_ns_, host->mutable_start_time());
-  host->set_tree_kill("scan");
+  host->set_tree_kill(trees_->has_cgroups() ? "cgroup" : "scan");
   for (const std::string& variable : DefaultEnvironment()) host->add_default_environment(variable);
   host->set_default_working_directory(DefaultWorkingDirectory());
 }

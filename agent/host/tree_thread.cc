@@ -12,6 +12,7 @@
 namespace brood {
 TreeThread::TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done)
     : host_(std::move(host)), spared_(std::move(spared)), done_(std::move(done)) {
+  if (Result<CgroupFolder> cgroups = CgroupFolder::Detect()) cgroups_ = *std::move(cgroups);
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -41,7 +42,8 @@ void TreeThread::End(const TreeEffect& request) {
   const std::vector<int> spared = spared_();
   const std::set<pid_t> excluded(spared.begin(), spared.end());
   const std::vector<ProcessEntry> left =
-      request.kill ? KillTree(root, excluded).survivors : FindTree(root, excluded);
+      request.kill ? KillTree(root, excluded, cgroups_ ? &*cgroups_ : nullptr).survivors
+                   : FindTree(root, excluded);
   std::vector<v1::Unit> units;
   for (const ProcessEntry& process : left) units.push_back(UnitOfProcess(process));
   done_(request.job_key, std::move(units));

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "agent/core/effect.h"
+#include "agent/process/cgroup.h"
 #include "brood/v1/event.pb.h"
 
 namespace brood {
@@ -26,8 +28,11 @@ class TreeThread {
   // `spared`: processes that are never signalled, whatever they look like (the
   // agent, the supervisor, parents); asked anew for each request. `done` is
   // called in this thread.
+  // Trees end in control groups where this host has them, see KillTree.
   TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done);
   ~TreeThread();
+
+  bool has_cgroups() const { return cgroups_.has_value(); }
 
   void Add(TreeEffect request);
   // Another long look at /proc, called in this thread; not at all if the thread ends first.
@@ -38,6 +43,7 @@ class TreeThread {
   void Run();
 
   const std::string host_;
+  std::optional<CgroupFolder> cgroups_;
   const std::function<std::vector<int>()> spared_;
   const Done done_;
   absl::Mutex mutex_;

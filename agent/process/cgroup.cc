@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/unique_fd.h"
 
 namespace brood {
 namespace {
@@ -145,21 +146,12 @@ Result<Cgroup> CgroupFolder::Make(const std::string& name) const {
   return Cgroup(path);
 }
 
-Result<Cgroup> CgroupFolder::Find(const std::string& name) const {
-  if (!GoodName(name)) return FieldError("name", "'" + name + "' cannot name a control group");
-  const std::string path = path_ + "/" + name;
-  if (::access(path.c_str(), F_OK) != 0) return ErrnoError(errno, "control group '" + path + "'");
-  return Cgroup(path);
+Status CgroupFolder::TakeBack(pid_t pid) const {
+  return WriteAll(path_ + "/cgroup.procs", std::to_string(pid));
 }
 
 Status Cgroup::Add(pid_t pid) const {
   return WriteAll(path_ + "/cgroup.procs", std::to_string(pid));
-}
-
-Result<UniqueFd> Cgroup::OpenProcesses() const {
-  UniqueFd fd(::open((path_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) return ErrnoError(errno, "open '" + path_ + "/cgroup.procs'");
-  return fd;
 }
 
 Result<std::vector<pid_t>> Cgroup::Processes() const {
@@ -193,7 +185,5 @@ Result<bool> Cgroup::WaitEmpty(int64_t wait_ns) const {
 }
 
 Status Cgroup::Remove() const { return RemoveTree(path_, 0); }
-
-const char* TreeControlName() { return CgroupFolder::Detect().ok() ? "cgroup" : "scan"; }
 
 }  // namespace brood

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "common/base/clock.h"
@@ -51,6 +52,18 @@ class Held {
     return count;
   }
 
+  size_t size() const { return processes_.size(); }
+
+  // Moves all into the group.
+  void Gather(const Cgroup& group, const CgroupFolder& home) {
+    for (const auto& [key, held] : processes_) {
+      if (group.Add(key.first)) continue;
+      // It is held, but may have been killed and reaped by others: then its pid may be another's,
+      // who goes back.
+      if (SendSignal(held.second, 0) == ESRCH) (void)home.TakeBack(key.first);
+    }
+  }
+
   void Kill(std::vector<ProcessEntry>* killed) {
     for (const auto& [key, held] : processes_) {
       if (SendSignal(held.second, SIGKILL) != 0) continue;
@@ -89,6 +102,38 @@ bool SignalGroup(const JobRoot& root, const std::vector<ProcessEntry>& found,
   return ::kill(-root.pid, signal) == 0;
 }
 
+// A control group for one tree's end; none where it cannot be made.
+class EndGroup {
+ public:
+  explicit EndGroup(const CgroupFolder* home) : home_(home) {}
+  ~EndGroup() {
+    if (!group_) return;
+    (void)group_->WaitEmpty(kKillWaitNanos);
+    // With survivors in it, it stays.
+    (void)group_->Remove();
+  }
+  EndGroup(const EndGroup&) = delete;
+  EndGroup& operator=(const EndGroup&) = delete;
+
+  void Kill(Held* held) {
+    // A single process that stands still can start nothing, and the first move into a new group
+    // takes some ten milliseconds: the kernel waits for all its CPUs.
+    if (home_ == nullptr || held->size() < 2) return;
+    if (!group_) {
+      Result<Cgroup> made = home_->Make("brood-end-" + std::to_string(::getpid()) + "-" +
+                                        std::to_string(BootTimeNanos()));
+      if (!made) return;
+      group_ = *std::move(made);
+    }
+    held->Gather(*group_, *home_);
+    (void)group_->Kill();
+  }
+
+ private:
+  const CgroupFolder* const home_;
+  std::optional<Cgroup> group_;
+};
+
 std::vector<ProcessEntry> FindWithPatience(const JobRoot& root, const std::set<pid_t>& excluded) {
   for (int scan = 1;; ++scan) {
     std::vector<ProcessEntry> found = FindTree(root, excluded);
@@ -107,8 +152,9 @@ int SignalProcess(const ProcessEntry& process, int signal) {
 }
 
 TreeKilled KillTree(const JobRoot& root, const std::set<pid_t>& excluded,
-                    const TreeKillLimits& limits) {
+                    const CgroupFolder* cgroups, const TreeKillLimits& limits) {
   TreeKilled result;
+  EndGroup end_group(cgroups);
   for (; result.rounds < limits.rounds; ++result.rounds) {
     std::vector<ProcessEntry> found = FindWithPatience(root, excluded);
     if (found.empty()) return result;
@@ -121,6 +167,7 @@ TreeKilled KillTree(const JobRoot& root, const std::set<pid_t>& excluded,
       if (held.Stop(found) == 0 && !more) break;
       found = FindTree(root, excluded);
     }
+    end_group.Kill(&held);
     held.Kill(&result.killed);
     SignalGroup(root, found, excluded, SIGKILL);
     held.WaitForEnds(limits.wait_ns);

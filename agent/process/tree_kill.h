@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "agent/process/cgroup.h"
 #include "agent/process/process_tree.h"
 
 namespace brood {
@@ -41,13 +42,15 @@ struct TreeKilled {
 
 // Ends a job with all it has started: stops what it finds, looks again until
 // nothing new appears, kills all, and repeats until none is found or the rounds
-// are used up. Works without cgroups; what forks away faster than it can be
-// looked at is caught in the job's process group, but not outside it. Signals go
+// are used up. With `cgroups` (may be null) what was found is moved into a control
+// group of its own first, and killed there in one step: what it forks on the way is
+// in it too. Without, what forks away faster than it can be looked at is caught in
+// the job's process group, but not outside it. Signals go
 // by pidfd after the start time was read again, so that never a process that
 // took over a pid is hit; those to the group, when a member was just seen alive.
 // Blocks: at most rounds x wait_ns, and the scans of /proc; any thread.
 TreeKilled KillTree(const JobRoot& root, const std::set<pid_t>& excluded,
-                    const TreeKillLimits& limits = {});
+                    const CgroupFolder* cgroups = nullptr, const TreeKillLimits& limits = {});
 
 // Sends a signal to that very process. ESRCH if it has ended, else errno; 0 if sent.
 int SignalProcess(const ProcessEntry& process, int signal);

@@ -7,11 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 
+#include "agent/process/tree_kill.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/agent/process/family_process.h"
@@ -65,7 +68,7 @@ TEST(CgroupTest, SaysWhyThereIsNoneWithoutAMount) {
       ::umount2(path, MNT_DETACH);
     }
     const Result<CgroupFolder> folder = CgroupFolder::Detect();
-    if (folder.ok() || std::strcmp(TreeControlName(), "scan") != 0) ::_exit(1);
+    if (folder.ok()) ::_exit(1);
     ::_exit(folder.error().code == ErrorCode::kFailedPrecondition &&
                     folder.error().message.find("no cgroup2 file system is mounted") !=
                         std::string::npos
@@ -129,8 +132,6 @@ class CgroupInNamespaceTest : public ::testing::Test {
   Result<Cgroup> group_ = Error();
 };
 
-TEST_F(CgroupInNamespaceTest, IsWhatThisHostUses) { EXPECT_STREQ(TreeControlName(), "cgroup"); }
-
 TEST_F(CgroupInNamespaceTest, HoldsWhatItsMembersStart) {
   int go[2];
   ASSERT_EQ(::pipe(go), 0);
@@ -160,25 +161,29 @@ TEST_F(CgroupInNamespaceTest, HoldsWhatItsMembersStart) {
   EXPECT_EQ(WTERMSIG(status), SIGKILL);
 }
 
-TEST_F(CgroupInNamespaceTest, LetsAProcessMoveItself) {
-  const Result<UniqueFd> door = group_->OpenProcesses();
-  ASSERT_TRUE(door.ok());
-  int said[2];
-  ASSERT_EQ(::pipe(said), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const bool moved = ::write(door->get(), "0", 1) == 1;
-    (void)!::write(said[1], moved ? "y" : "n", 1);
-    for (;;) ::pause();
-  }
-  char answer = 0;
-  ASSERT_EQ(::read(said[0], &answer, 1), 1);
-  ::close(said[0]);
-  ::close(said[1]);
-  EXPECT_EQ(answer, 'y');
-  EXPECT_THAT(*group_->Processes(), ::testing::ElementsAre(child));
-  ASSERT_FALSE(group_->Kill().has_value());
-  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+TEST_F(CgroupInNamespaceTest, EndsATreeInOneStepAndGoes) {
+  const Result<CgroupFolder> folder = CgroupFolder::Detect();
+  ASSERT_TRUE(folder.ok());
+  const auto groups = [this] {
+    const std::filesystem::directory_iterator entries(folder_);
+    return std::count_if(begin(entries), end(entries), [](const auto& entry) {
+      return entry.path().filename().string().starts_with("brood-end-");
+    });
+  };
+  Family family("in-a-group", {"children", "20"}, 21);
+  const TreeKilled killed = KillTree(family.root(), {}, &*folder);
+  EXPECT_EQ(killed.killed.size(), 21u);
+  EXPECT_TRUE(killed.survivors.empty());
+  EXPECT_TRUE(family.AllEnded());
+  EXPECT_EQ(groups(), 0);
+}
+
+TEST_F(CgroupInNamespaceTest, EndsATreeThatForksAwayAllTheTime) {
+  const Result<CgroupFolder> folder = CgroupFolder::Detect();
+  ASSERT_TRUE(folder.ok());
+  Family family("hopper-in-a-group", {"hop"}, 1);
+  EXPECT_TRUE(KillTree(family.root(), {}, &*folder).survivors.empty());
+  EXPECT_TRUE(family.AllEnded());
 }
 
 TEST_F(CgroupInNamespaceTest, KillsWhatForksAwayAllTheTime) {
@@ -212,15 +217,9 @@ TEST_F(CgroupInNamespaceTest, IsRemovedWithTheGroupsBelowIt) {
   EXPECT_FALSE(group_->Remove().has_value()) << "a second time is no error";
 }
 
-TEST_F(CgroupInNamespaceTest, IsFoundAgainByName) {
+TEST_F(CgroupInNamespaceTest, IsMadeOnce) {
   const auto folder = CgroupFolder::Detect();
   ASSERT_TRUE(folder.ok());
-  const auto again = folder->Find(name_);
-  ASSERT_TRUE(again.ok());
-  EXPECT_EQ(again->path(), group_->path());
-  const auto missing = folder->Find("not-there");
-  ASSERT_FALSE(missing.ok());
-  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
   const auto twice = folder->Make(name_);
   ASSERT_FALSE(twice.ok());
   EXPECT_EQ(twice.error().code, ErrorCode::kAlreadyExists);
@@ -233,7 +232,6 @@ TEST_F(CgroupInNamespaceTest, RefusesNamesThatLeaveTheFolder) {
        {std::string(), std::string(".."), std::string("a/b"), std::string("../x"),
         std::string("a\nb"), std::string(201, 'x')}) {
     EXPECT_EQ(folder->Make(name).error().code, ErrorCode::kInvalidArgument) << name;
-    EXPECT_EQ(folder->Find(name).error().code, ErrorCode::kInvalidArgument) << name;
   }
 }
 

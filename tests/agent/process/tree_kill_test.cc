@@ -67,7 +67,7 @@ TEST(TreeKillTest, FindsAnOrphanInItsOwnSessionByItsEnvironmentAlone) {
 
 TEST(TreeKillTest, CatchesAProcessThatForksAwayAllTheTime) {
   Family family("hopper", {"hop"}, 1);
-  const TreeKilled killed = KillTree(family.root(), {}, {.rounds = 200});
+  const TreeKilled killed = KillTree(family.root(), {}, nullptr, {.rounds = 200});
   EXPECT_THAT(killed.survivors, IsEmpty());
   EXPECT_TRUE(family.AllEnded());
 }
@@ -100,7 +100,7 @@ TEST(TreeKillTest, LeavesTheExcludedAlone) {
 
 TEST(TreeKillTest, NamesTheSurvivorsWhenItsRoundsAreUsedUp) {
   Family family("tough", {"children", "2"}, 3);
-  const TreeKilled killed = KillTree(family.root(), {}, {.rounds = 0});
+  const TreeKilled killed = KillTree(family.root(), {}, nullptr, {.rounds = 0});
   EXPECT_THAT(killed.killed, IsEmpty());
   EXPECT_THAT(Pids(killed.survivors), UnorderedElementsAreArray(family.members()));
 }
