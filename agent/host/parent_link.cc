@@ -51,6 +51,7 @@ v1::Task TaskOfFrame(const internal::v1::Task& frame) {
   task.set_isolated(frame.isolated());
   task.set_shares_memory(frame.shares_memory());
   task.set_method(frame.method());
+  task.set_on_main_thread(frame.on_main_thread());
   return task;
 }
 

@@ -63,6 +63,11 @@ void CallThreads::Start(StartJob job) {
     calls_.insert_or_assign(job_key, std::move(owned));
   }
   count_.fetch_add(1, std::memory_order_relaxed);
+  if ((task->flags & BROOD_TASK_ON_MAIN_THREAD) != 0) {
+    // Not in the middle of a frame: what came with it is done first.
+    loop_->Post([this, call] { RunOnMainThread(call); });
+    return;
+  }
   ++created_;
   call->set_created_ns(BootTimeNanos());
   pthread_t thread;
@@ -86,7 +91,18 @@ void* CallThreads::RunThread(void* argument) {
   const Begin begin = *static_cast<Begin*>(argument);
   delete static_cast<Begin*>(argument);
   CallThreads* const threads = begin.threads;
-  ThreadCall* const call = begin.call;
+  threads->Run(begin.call, [threads] { threads->begun_.fetch_add(1, std::memory_order_release); });
+  return nullptr;
+}
+
+void CallThreads::RunOnMainThread(ThreadCall* call) {
+  call->set_created_ns(BootTimeNanos());
+  // Also for what this round has noted: its end is far away.
+  Run(call, [this] { notes_->Ring(); });
+}
+
+template <typename Started>
+void CallThreads::Run(ThreadCall* call, Started started) {
   const pid_t process = ::getpid();
   alignas(16) char stack[kAlternateStackBytes];
   const CrashHooks::JobThread hooks(call->job_key(), stack, sizeof(stack));
@@ -104,12 +120,11 @@ void* CallThreads::RunThread(void* argument) {
     ThreadCall* call;
     pid_t process;
     int ended = BROOD_TASK_RETURNED;
-  } end{threads, call, process};
+  } end{this, call, process};
 
   call->NoteStarted();
-  threads->begun_.fetch_add(1, std::memory_order_release);
+  started();
   end.ended = call->Run();
-  return nullptr;
 }
 
 void CallThreads::StopAll() {

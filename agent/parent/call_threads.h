@@ -23,8 +23,9 @@ namespace brood {
 class ThreadCall;
 
 // Runs calls on new threads of this process, each for itself. Their threads note
-// start and end themselves, so that a call wakes nobody here. Main thread, but
-// for what is said.
+// start and end themselves, so that a call wakes nobody here. A task that asks for
+// it runs on the main thread instead, once the round's other work is done. Main
+// thread, but for what is said.
 class CallThreads {
  public:
   CallThreads(EventLoop* loop, Notes* notes, JobStreams* streams, CellStore* cells,
@@ -59,6 +60,10 @@ class CallThreads {
  private:
   friend class ThreadCall;
   static void* RunThread(void* call);
+  void RunOnMainThread(ThreadCall* call);
+  // By the call's own thread, from its start to its end; `started` is called once it is noted.
+  template <typename Started>
+  void Run(ThreadCall* call, Started started);
   // By the call's own thread, last: forgets it.
   void Remove(ThreadCall* call);
   void RingForStarts();

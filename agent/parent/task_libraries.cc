@@ -82,6 +82,7 @@ void Describe(const std::string& name, const brood_task& task, internal::v1::Tas
   described->set_isolated((task.flags & BROOD_TASK_ISOLATED) != 0);
   described->set_shares_memory((task.flags & BROOD_TASK_SHARES_MEMORY) != 0);
   described->set_method((task.flags & BROOD_TASK_METHOD) != 0);
+  described->set_on_main_thread((task.flags & BROOD_TASK_ON_MAIN_THREAD) != 0);
 }
 
 }  // namespace

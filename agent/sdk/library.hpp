@@ -25,9 +25,11 @@
 namespace brood {
 inline namespace sdk_v1 {
 
-// Preferences for the mode AUTO.
+// Flags of a task; the first two are preferences for the mode AUTO.
 inline constexpr uint32_t kIsolated = BROOD_TASK_ISOLATED;
 inline constexpr uint32_t kSharesMemory = BROOD_TASK_SHARES_MEMORY;
+// A thread call runs on the parent's main thread, which does nothing else meanwhile: see task.h.
+inline constexpr uint32_t kOnMainThread = BROOD_TASK_ON_MAIN_THREAD;
 
 namespace detail {
 

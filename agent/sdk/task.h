@@ -153,11 +153,17 @@ typedef struct brood_parameter {
   uint32_t optional; /* 1: may be left out, with all that follow */
 } brood_parameter;
 
-/* Flags of a task: preferences for the mode AUTO, never orders. */
+/* Flags of a task. The first two are preferences for the mode AUTO, never orders. */
 enum {
   BROOD_TASK_ISOLATED = 1,      /* better in a process of its own */
   BROOD_TASK_SHARES_MEMORY = 2, /* made to share memory */
-  BROOD_TASK_METHOD = 4         /* its first parameter names the object */
+  BROOD_TASK_METHOD = 4,        /* its first parameter names the object */
+  /* A thread call of it gets no thread of its own: it runs on the parent's main thread, which does
+   * nothing else until it is over. No call starts meanwhile, no child's end is noted, no cell is
+   * read for others, and no stop is heard, its own neither. It must not leave by pthread_exit. A
+   * fork has but one thread: there it changes nothing. A brood that does not know the flag gives
+   * it a thread. */
+  BROOD_TASK_ON_MAIN_THREAD = 8
 };
 
 /* One task. All pointers stay valid as long as the library is loaded. */

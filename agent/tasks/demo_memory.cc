@@ -181,9 +181,10 @@ void AddMemoryTasks(brood::Library& library) {
   library.Add("add.safe",
               "adds 1 to CELL, TIMES times, in one step each; returns what it then holds",
               {"cell", "times"}, AddSafely, kSharesMemory);
-  library.Add("wait",
-              "waits until CELL holds VALUE, at most SECONDS (10); returns whether it came to that",
-              {"cell", "value", "seconds"}, WaitFor, kSharesMemory);
+  AddAlsoOnMain(
+      library, "wait",
+      "waits until CELL holds VALUE, at most SECONDS (10); returns whether it came to that",
+      {"cell", "value", "seconds"}, WaitFor, kSharesMemory);
   library.Add(
       "share",
       "makes CELL one that the parent and all its forks have in common, and writes N (0) to it; "

@@ -64,7 +64,7 @@ void HoldFor(brood::Job& job, double seconds) {
 namespace {
 
 // Uses a CPU all the time, unlike Hold.
-void Spin(brood::Job& job, double seconds) {
+void Spin(brood::Job& job, double seconds, std::optional<std::string> done) {
   const Seconds whole(CheckSeconds(seconds));
   const auto start = Clock::now();
   for (;;) {
@@ -76,6 +76,7 @@ void Spin(brood::Job& job, double seconds) {
     for (uint64_t i = 0; i < 100'000; ++i) sink = sink + i;
   }
   job.Progress(1, "spun");
+  if (done) job.cell(*done).Add(1);
 }
 
 // What `wc -w` counts in the C locale: runs of bytes that are not white space and
@@ -230,12 +231,15 @@ void AddWorkTasks(brood::Library& library) {
                 HoldFor(job, seconds);
                 return value.value_or(brood::Value());
               });
-  library.Add("spin", "uses a whole CPU for SECONDS", {"seconds"}, Spin);
+  AddAlsoOnMain(library, "spin",
+                "uses a whole CPU for SECONDS; then adds 1 to DONE, if it is named",
+                {"seconds", "done"}, Spin);
   library.Add("deaf", "sleeps for SECONDS and never looks whether it was asked to stop",
               {"seconds"},
               [](double seconds) { std::this_thread::sleep_for(Seconds(CheckSeconds(seconds))); });
-  library.Add("words", "counts the words in the file PATH, as wc -w does in the C locale", {"path"},
-              CountWords);
+  AddAlsoOnMain(library, "words",
+                "counts the words in the file PATH, as wc -w does in the C locale", {"path"},
+                CountWords);
   library.Add("primes", "counts the primes up to N", {"n"}, CountPrimes);
   library.Add("crash",
               "ends badly, by HOW: segv, fpe, stack, ill, bus, abort, terminate, exit, _exit, "

@@ -34,6 +34,11 @@ std::string Prefers(const v1::Task& task) {
   return task.shares_memory() ? "thread" : "";
 }
 
+std::string Summary(const v1::Task& task) {
+  const char* const where = "; a thread call runs on the parent's main thread";
+  return task.summary() + (task.on_main_thread() ? where : "");
+}
+
 int PrintTasks(const Options& options, Context& context) {
   // A parent's tasks are known once it runs, so a local agent is started if there is none.
   const Result<std::vector<HostAddress>> hosts = context.Hosts(options.set);
@@ -56,7 +61,7 @@ int PrintTasks(const Options& options, Context& context) {
     if (!answers[i]) continue;
     for (const v1::Task& task : answers[i]->tasks()) {
       std::vector<std::string> row = {task.name(), Parameters(task), TypeName(task.result()),
-                                      Prefers(task), task.summary()};
+                                      Prefers(task), Summary(task)};
       if (several) row.insert(row.begin(), (*hosts)[i].name);
       table.Add(row);
     }

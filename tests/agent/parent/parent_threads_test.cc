@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Calls on threads: one process, shared memory, stop tokens.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
@@ -14,8 +17,10 @@
 #include <vector>
 
 #include "agent/sdk/task.h"
+#include "common/base/unique_fd.h"
 #include "tests/agent/parent/calls_fixture.h"
 #include "tests/testing/parent_driver.h"
+#include "tests/testing/temp_directory.h"
 
 namespace brood::testing {
 namespace {
@@ -129,6 +134,44 @@ TEST_F(ParentThreadsTest, RunsAThousandWithoutKeepingAnyThreadOrDescriptor) {
   const size_t before = entries("/fd");
   EXPECT_TRUE(Run("nothing", {}, kThread).returned);
   EXPECT_EQ(entries("/fd"), before);
+}
+
+// It reads from a FIFO that we have open: until we close it, it is not over.
+TEST_F(ParentThreadsTest, DoesNothingElseWhileATaskHasTheMainThread) {
+  const TempDirectory directory;
+  const std::string path = directory.path() + "/gate";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const uint64_t busy = driver_.Start(driver_.Call("demo.words.main", {Text(path)}, kThread));
+  const SeenNote* const started = driver_.Await(busy, NoteKind::kStarted);
+  ASSERT_NE(started, nullptr);
+  EXPECT_EQ(started->note.tid, driver_.pid());
+  UniqueFd gate(::open(path.c_str(), O_WRONLY | O_CLOEXEC));  // once it has opened its end
+  const uint64_t late = Start("nothing", {}, kThread);
+  const uint64_t fork = Start("nothing", {}, kFork);
+  gate.reset();
+  for (const uint64_t job : {busy, late, fork}) ASSERT_NE(driver_.AwaitEnd(job), nullptr);
+  // In the order of the outbox.
+  const auto position = [this](uint64_t job, NoteKind kind) {
+    const auto& notes = driver_.notes();
+    return std::find_if(notes.begin(), notes.end(),
+                        [&](const SeenNote& seen) {
+                          return seen.note.job_key == job && seen.note.kind == kind;
+                        }) -
+           notes.begin();
+  };
+  const auto over = position(busy, NoteKind::kReturned);
+  EXPECT_LT(over, position(late, NoteKind::kStarted));
+  EXPECT_LT(over, position(fork, NoteKind::kStarted));
+}
+
+TEST_F(ParentThreadsTest, ATaskForTheMainThreadHasTheForksOwn) {
+  const uint64_t job = driver_.Start(driver_.Call("demo.spin.main", {Int(3'600)}, kFork));
+  const SeenNote* const started = driver_.Await(job, NoteKind::kStarted);
+  ASSERT_NE(started, nullptr);
+  EXPECT_NE(started->note.pid, driver_.pid());
+  EXPECT_TRUE(Run("nothing", {}, kThread).returned);
+  driver_.SignalJob(job, SIGKILL, false);
+  ASSERT_NE(driver_.AwaitEnd(job), nullptr);
 }
 
 TEST_F(ParentThreadsTest, AnswersWhichCellIsMissing) {

@@ -161,6 +161,8 @@ TEST_F(DemoTest, HoldsAndSpinsNoLongerThanAsked) {
   EXPECT_EQ(job_.Run(library(), "spin", {Number(1000)}), BROOD_TASK_STOPPED);
   job_.stop = false;
   EXPECT_EQ(Returned("spin", {Number(0.01)}), Nothing());
+  EXPECT_EQ(Returned("spin", {Number(0.01), Text("done")}), Nothing());
+  EXPECT_EQ(Returned("read", {Text("done")}), Integer(1));
   EXPECT_EQ(job_.progress.back().first, 1.0);
 }
 
