@@ -89,6 +89,22 @@ class ClaimsTest(unittest.TestCase):
         lines = self.run_brood("events", job, "-o", "jsonl").splitlines()
         return [event[payload] for event in map(json.loads, lines) if payload in event]
 
+    def cursor(self, job, payload):
+        lines = self.run_brood("events", job, "-o", "jsonl").splitlines()
+        return [int(event["cursor"]) for event in map(json.loads, lines) if payload in event][0]
+
+    def open_gate(self, path):
+        """Lets who reads from the FIFO go on, once somebody does."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                gate = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+                break
+            except OSError:
+                self.assertLess(time.monotonic(), deadline)
+        os.write(gate, b"two words")
+        os.close(gate)
+
     def cell(self, name, *flags):
         return json.loads(self.run_brood("cells", name, "--parent", "p", "-o", "json", *flags))["cells"][0]
 
@@ -175,6 +191,42 @@ class ClaimsTest(unittest.TestCase):
         self.assertEqual(word(self.parent, int(self.cell("x")["address"])), 1)
         self.assertIn(thread["tid"], tasks(self.parent))
         self.assertIn(status(f"{self.parent}/task/{thread['tid']}", "State"), "RS")
+
+    def test_c10_control_the_same_work_on_the_main_thread_blocks_the_parent(self):
+        self.run_brood("run", "--parent", "p", "--", "true")  # from now on a thread of p starts commands
+        self.call("thread", "demo.add", "x", "1")
+        gate = os.path.join(self.folder, "gate")
+        os.mkfifo(gate)
+        try:
+            thread = self.start("thread", "demo.words", gate, event="started")
+            self.call("thread", "demo.add", "x", "1")
+            self.assertEqual(self.cell("x")["value"]["intValue"], "2")
+            self.assertEqual(self.events(thread["name"], "threadEnded"), [])
+            self.open_gate(gate)
+            self.follow(thread["name"], "threadEnded")
+
+            main = self.start("thread", "demo.words.main", gate, event="started")
+            self.assertEqual(main["tid"], self.parent)
+            late = self.call_detached("--parent", "p", "--mode", "thread", "--call", "demo.add", "x", "1")
+            self.follow(late, "starting")
+            reading = subprocess.Popen([BROOD, "cells", "x", "--parent", "p"], env=self.environment,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            try:
+                # Longer than a thread takes to start, or an answer to come: the thread that starts commands goes on.
+                for _ in range(3):
+                    self.follow(self.call_detached("--parent", "p", "--", "true"), "started")
+                self.assertEqual(self.events(late, "started"), [])
+                self.assertIsNone(reading.poll())
+                self.open_gate(gate)
+                self.assertIn(b"x", reading.communicate(timeout=SECONDS)[0])
+            finally:
+                reading.kill()
+                reading.communicate()
+            self.assertEqual(reading.returncode, 0)
+            self.run_brood("wait", main["name"], late)
+            self.assertLess(self.cursor(main["name"], "threadEnded"), self.cursor(late, "started"))
+        finally:
+            os.close(os.open(gate, os.O_RDWR))  # whoever still waits sees the end of the file
 
     def test_c11_a_thread_has_the_parents_memory_map_and_a_fork_its_own(self):
         thread = self.start("thread", "demo.hold", "60")
