@@ -5,10 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
 #include "agent/parent/limits.h"
+#include "common/base/clock.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 
@@ -38,15 +40,31 @@ void AgentLink::StopListening() {
 void AgentLink::Accept() {
   for (;;) {
     UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!peer) return;
+    if (!peer) {
+      // Who waits would wake us again at once, and we could do no more than now.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) AcceptLater();
+      return;
+    }
     const Result<PeerCredentials> credentials = ReadPeerCredentials(peer.get());
     // The mode of the socket says the same; a second lock costs nothing.
     if (!credentials || credentials->uid != ::geteuid()) continue;
-    if (ungreeted_.size() == kUngreetedConnectionsMax) continue;
+    if (ungreeted_.size() == kUngreetedConnectionsMax) {
+      // An agent says hello at once: who has been silent for longest is none.
+      loop_->Remove(ungreeted_.begin()->second->fd());
+      ungreeted_.erase(ungreeted_.begin());
+    }
     const int fd = peer.get();
-    ungreeted_[fd] = std::make_unique<FrameSocket>(std::move(peer));
-    if (loop_->Add(fd, EPOLLIN, [this, fd](uint32_t) { OnGreeting(fd); })) ungreeted_.erase(fd);
+    const uint64_t id = next_ungreeted_++;
+    ungreeted_[id] = std::make_unique<FrameSocket>(std::move(peer));
+    if (loop_->Add(fd, EPOLLIN, [this, id](uint32_t) { OnGreeting(id); })) ungreeted_.erase(id);
   }
+}
+
+void AgentLink::AcceptLater() {
+  loop_->Change(listener_.get(), 0);
+  loop_->At(BootTime{BootTimeNanos() + kRetryNanos}, [this] {
+    if (listener_) loop_->Change(listener_.get(), EPOLLIN);
+  });
 }
 
 void AgentLink::Greet(std::string_view payload, Greeting* greeting) {
@@ -67,16 +85,16 @@ void AgentLink::Greet(std::string_view payload, Greeting* greeting) {
   if (frame.ByteSizeLong() > 0) greeting->frames.push_back(frame.SerializeAsString());
 }
 
-void AgentLink::OnGreeting(int fd) {
+void AgentLink::OnGreeting(uint64_t id) {
   Greeting greeting;
-  const auto found = ungreeted_.find(fd);
+  const auto found = ungreeted_.find(id);
   const Result<bool> open = found->second->Receive(
       [this, &greeting](std::string_view payload) { Greet(payload, &greeting); });
   const bool ended = !open || !*open;
   if (!greeting.said && !greeting.broken && !ended) return;  // Not whole yet.
 
-  loop_->Remove(fd);
   std::unique_ptr<FrameSocket> socket = std::move(found->second);
+  loop_->Remove(socket->fd());
   ungreeted_.erase(found);
   if (greeting.broken || ended) return;
   const internal::v1::Hello& hello = greeting.hello;

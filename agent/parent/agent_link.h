@@ -66,7 +66,8 @@ class AgentLink final : public AgentFrames {
     std::vector<std::string> frames;  // that came after it
   };
   void Accept();
-  void OnGreeting(int fd);
+  void AcceptLater();
+  void OnGreeting(uint64_t id);
   void Greet(std::string_view payload, Greeting* greeting);
   void KeepQuiet(std::unique_ptr<FrameSocket> socket);
   void OnFirstCommands();
@@ -85,7 +86,8 @@ class AgentLink final : public AgentFrames {
   std::string path_;
   UniqueFd listener_;
   uint64_t agent_incarnation_ = 0;
-  std::map<int, std::unique_ptr<FrameSocket>> ungreeted_;
+  uint64_t next_ungreeted_ = 0;
+  std::map<uint64_t, std::unique_ptr<FrameSocket>> ungreeted_;  // oldest first
   // A commands connection that has brought no command yet.
   std::unique_ptr<FrameSocket> quiet_commands_;
 

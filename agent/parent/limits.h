@@ -60,8 +60,8 @@ inline constexpr int64_t kQuietStartNanos = 500'000;
 // A burst of starts rings the bell at least so often.
 inline constexpr int64_t kRingPeriodNanos = 1'000'000;
 
-// How often notes that the disk had no room for, and pidfds that the process had no
-// descriptor for, are tried again.
+// How often notes that the disk had no room for, and pidfds and connections that the process
+// had no descriptor for, are tried again.
 inline constexpr int64_t kRetryNanos = 100'000'000;
 
 // Tasks of one library, and the libraries of a parent beside the shipped one.
@@ -74,7 +74,7 @@ inline constexpr uint32_t kMutexesPerLibraryMax = 256;
 // Mutexes known at once: all are looked at before each fork.
 inline constexpr size_t kKnownMutexesMax = 4096;
 
-// Connections that have not said hello: an agent opens two.
+// Connections that have not said hello, the oldest of which goes first: an agent opens two.
 inline constexpr size_t kUngreetedConnectionsMax = 16;
 
 // A parent that was told to end and has not after this long leaves by _exit.

@@ -3,16 +3,20 @@
 // What agents that come, go and come again mean to a parent.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "agent/parent/limits.h"
 #include "common/base/frame_socket.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
@@ -62,6 +66,14 @@ ToParent Hello(uint32_t protocol, uint64_t incarnation) {
   frame.mutable_hello()->set_protocol(protocol);
   frame.mutable_hello()->set_agent_incarnation(incarnation);
   return frame;
+}
+
+// As /proc has it: S sleeps, R runs.
+char StateOf(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t name = text.rfind(')');
+  return name != std::string::npos && name + 2 < text.size() ? text[name + 2] : '?';
 }
 
 TEST_F(ParentAgentsTest, SaysWhoItIs) {
@@ -144,6 +156,30 @@ TEST_F(ParentAgentsTest, ClosesWhoDoesNotSayHello) {
   noisy.SayBytes(std::string(100, '\xff'));
   EXPECT_TRUE(noisy.Closed(&driver_));
   EXPECT_TRUE(Run("nothing", {}, kThread).returned);
+}
+
+TEST_F(ParentAgentsTest, LetsAnAgentInBesideAnyNumberThatSayNothing) {
+  driver_.Disconnect();
+  std::vector<Stranger> silent;
+  for (size_t i = 0; i < kUngreetedConnectionsMax + 1; ++i) silent.emplace_back(driver_);
+  ASSERT_TRUE(driver_.Connect(2));
+  EXPECT_TRUE(Run("nothing", {}, kThread).returned);
+  EXPECT_TRUE(silent.front().Closed(&driver_)) << "the oldest";
+}
+
+TEST_F(ParentAgentsTest, SleepsWhileItHasNoDescriptorForWhoWantsIn) {
+  rlimit usual{};
+  rlimit none{};
+  ASSERT_EQ(::prlimit(driver_.pid(), RLIMIT_NOFILE, nullptr, &usual), 0);
+  none.rlim_max = usual.rlim_max;
+  ASSERT_EQ(::prlimit(driver_.pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  // That it connects has woken the parent: asleep again, it has looked.
+  Stranger stranger(driver_);
+  EXPECT_TRUE(driver_.Wait([this] { return StateOf(driver_.pid()) == 'S'; }));
+  ASSERT_EQ(::prlimit(driver_.pid(), RLIMIT_NOFILE, &usual, nullptr), 0);
+  stranger.Say(Hello(kProtocolVersion + 1, 9));
+  EXPECT_TRUE(stranger.Closed(&driver_));
+  EXPECT_EQ(stranger.heard().hello().protocol(), kProtocolVersion) << "let in when there was one";
 }
 
 TEST_F(ParentAgentsTest, TakesWhatComesWithTheHelloInOneWrite) {
