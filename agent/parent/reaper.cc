@@ -131,8 +131,12 @@ void Reaper::OnSigchld() {
   }
   bool noted = false;
   if (changed) {
-    processes_->ForEach([this, &noted](ProcessJob* job) { noted = NoteChange(job) || noted; });
-    expected_.clear();
+    // Who is expected to change and has not yet stays so: its SIGCHLD may be the hidden one.
+    processes_->ForEach([this, &noted](ProcessJob* job) {
+      if (!NoteChange(job)) return;
+      noted = true;
+      std::erase(expected_, job->job_key);
+    });
   } else {
     std::erase_if(expected_, [this, &noted](uint64_t job_key) {
       ProcessJob* const job = processes_->Find(job_key);
