@@ -10,11 +10,37 @@
 #include "agent/parent/limits.h"
 #include "agent/parent/value.h"
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BROOD_CELL_SEEN_BY_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define BROOD_CELL_SEEN_BY_SANITIZER 1
+#endif
+
 namespace brood {
 namespace {
 
 // A text's first buffer: a longer one moves it to another address.
 constexpr size_t kFirstBufferBytes = 256;
+
+// The sanitizer does not know that clocklock takes the mutex; timedlock has the wall clock's time.
+int LockByMonotonic(pthread_mutex_t* mutex, const timespec& until) {
+#ifdef BROOD_CELL_SEEN_BY_SANITIZER
+  timespec monotonic{};
+  timespec wall{};
+  ::clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  ::clock_gettime(CLOCK_REALTIME, &wall);
+  constexpr int64_t kSecond = 1'000'000'000;
+  const int64_t at = (wall.tv_sec - monotonic.tv_sec + until.tv_sec) * kSecond + wall.tv_nsec -
+                     monotonic.tv_nsec + until.tv_nsec;
+  const timespec wall_until{at / kSecond, at % kSecond};
+  return pthread_mutex_timedlock(mutex, &wall_until);
+#else
+  return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+#endif
+}
 
 // Odd while the image is being changed: who reads it from outside then reads it again.
 class Changing {
@@ -79,7 +105,7 @@ void Cell::Mend(int code) {
 }
 
 bool Cell::LockUntil(const timespec& until, uint64_t job_key) {
-  const int code = pthread_mutex_timedlock(mutex_, &until);
+  const int code = LockByMonotonic(mutex_, until);
   if (code != 0 && code != EOWNERDEAD) return false;
   Mend(code);
   holder_->store(job_key, std::memory_order_relaxed);

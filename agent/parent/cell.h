@@ -45,7 +45,7 @@ class Cell {
     if (code != 0) Mend(code);
     holder_->store(job_key, std::memory_order_relaxed);
   }
-  // By the wall clock, for the reason that Gate::Close gives.
+  // By CLOCK_MONOTONIC: no clock that somebody sets makes it wait for less, or longer.
   bool LockUntil(const timespec& until, uint64_t job_key);
   void Unlock() {
     holder_->store(0, std::memory_order_relaxed);

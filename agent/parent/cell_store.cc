@@ -284,7 +284,7 @@ void CellStore::Answer(const internal::v1::ReadMemory& request, NameJob name_job
                        internal::v1::MemoryAnswer* answer) {
   answer->set_request(request.request());
   timespec until{};
-  ::clock_gettime(CLOCK_REALTIME, &until);
+  ::clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_sec += kCellReadWaitNanos / 1'000'000'000;
   size_t bytes = 0;
   for (const Wanted& wanted : FindWanted(request)) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <thread>
@@ -87,6 +88,23 @@ class CellsTest : public ::testing::Test {
   std::unique_ptr<CellStore> cells_;
   CellUser user_{nullptr, 7};
 };
+
+TEST_F(CellsTest, WaitsForALockByAClockThatNobodySets) {
+  Cell cell("held");
+  cell.Lock(1);
+  const auto now = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  std::thread([&] {
+    const int64_t until = now() + 20'000'000;
+    EXPECT_FALSE(cell.LockUntil({until / 1'000'000'000, until % 1'000'000'000}, 2));
+    EXPECT_GE(now(), until);
+  }).join();
+  EXPECT_EQ(cell.holder(), 1u);
+  cell.Unlock();
+}
 
 TEST_F(CellsTest, AnImageReadFromOutsideIsNeverHalfChanged) {
   ASSERT_EQ(cells_->Write(user_, "t", TextValue("start")), BROOD_OK);
