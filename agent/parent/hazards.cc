@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent/hazards.h"
 
+#include <cstdint>
 #include <cstdio>
 
 namespace brood {
@@ -19,8 +20,11 @@ std::vector<HazardNote> FindHazards(CallThreads* threads, const KnownMutexes& mu
   std::vector<HazardNote> hazards;
   // Without another thread nobody holds anything.
   if (threads->count() == 0) return hazards;
-  const std::vector<CallThreads::Living> living = threads->FindLiving(kHazardsMax);
-  for (const KnownMutexes::Held& held : mutexes.held()) {
+  const std::vector<KnownMutexes::Held> all_held = mutexes.held();
+  // Any of them may be the one that holds it; without a mutex, more than are told of are not asked.
+  const std::vector<CallThreads::Living> living =
+      threads->FindLiving(all_held.empty() ? kHazardsMax : SIZE_MAX);
+  for (const KnownMutexes::Held& held : all_held) {
     HazardNote hazard{HazardKind::kMutex, held.name, held.tid, 0};
     for (const CallThreads::Living& thread : living) {
       if (thread.tid == held.tid) hazard.job_key = thread.job_key;
@@ -35,6 +39,7 @@ std::vector<HazardNote> FindHazards(CallThreads* threads, const KnownMutexes& mu
     if (IsHeld(stream)) hazards.push_back(HazardNote{HazardKind::kStream, name, 0, 0});
   }
   for (const CallThreads::Living& thread : living) {
+    if (hazards.size() >= kHazardsMax) break;
     hazards.push_back(HazardNote{HazardKind::kThread, "", thread.tid, thread.job_key});
   }
   if (hazards.size() > kHazardsMax) hazards.resize(kHazardsMax);

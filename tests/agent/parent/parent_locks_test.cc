@@ -8,7 +8,9 @@
 
 #include <fstream>
 #include <string>
+#include <vector>
 
+#include "agent/outbox/hazard_bytes.h"
 #include "tests/testing/parent_driver.h"
 
 namespace brood::testing {
@@ -46,6 +48,30 @@ TEST(ParentLocksTest, AForkThatInheritsAHeldMutexWaitsAndOneMadeLaterDoesNot) {
   const SeenNote* const killed = driver.AwaitEnd(stuck);
   ASSERT_NE(killed, nullptr);
   EXPECT_EQ(killed->note.code, CLD_KILLED);
+}
+
+TEST(ParentLocksTest, TheHolderOfAMutexIsNamedHoweverManyThreadsThereAre) {
+  ParentDriver driver;
+  ASSERT_TRUE(driver.Connect()) << driver.Log();
+  const uint64_t holder = driver.Start(driver.Call("demo.mutex.hold", {Int(600)}, true));
+  ASSERT_NE(driver.Await(holder, NoteKind::kProgress), nullptr);
+  std::vector<uint64_t> others;
+  for (size_t i = 0; i < 4 * kHazardsMax; ++i) {
+    others.push_back(driver.Start(driver.Call("demo.hold", {Int(600), Int(1)}, true)));
+    ASSERT_NE(driver.Await(others.back(), NoteKind::kProgress), nullptr);
+  }
+  const uint64_t fork = driver.Start(driver.Call("demo.read", {Text("none")}, false));
+  const SeenNote* const started = driver.Await(fork, NoteKind::kStarted);
+  ASSERT_NE(started, nullptr);
+  const std::vector<HazardNote> hazards = FromHazardBytes(started->text);
+  ASSERT_EQ(hazards.size(), kHazardsMax);
+  EXPECT_EQ(hazards[0].kind, HazardKind::kMutex);
+  EXPECT_EQ(hazards[0].job_key, holder);
+  ASSERT_NE(driver.AwaitEnd(fork), nullptr);
+  driver.StopCall(holder);
+  for (const uint64_t other : others) driver.StopCall(other);
+  ASSERT_NE(driver.AwaitEnd(holder), nullptr);
+  for (const uint64_t other : others) ASSERT_NE(driver.AwaitEnd(other), nullptr);
 }
 
 }  // namespace
