@@ -157,14 +157,17 @@ void ProcessWatch::ScanDescendants(const std::vector<Job>& jobs) {
     if (process.ppid != supervisor && process.ppid != 1) continue;
     const ProcessId id{process.pid, process.start_ticks};
     const auto known = orphans_.find(id);
-    std::string& job = orphans[id];
-    if (known != orphans_.end()) job = known->second;
-    for (const Job& one : jobs) {
-      if (known != orphans_.end() || !job.empty()) break;
-      if (EnvironmentHas(process.pid, {"BROOD_JOB_ID=" + one.id, "BROOD_HOST=" + host_}))
-        job = one.id;
+    std::string job;
+    if (known != orphans_.end()) {
+      job = known->second;
+    } else {
+      const auto variables = ReadVariables(process.pid, {"BROOD_JOB_ID", "BROOD_HOST"});
+      if (!variables) continue;  // Not yet, perhaps: the next scan tries again.
+      // Also of a job that is too young to be among `jobs`.
+      if ((*variables)[1] == host_) job = (*variables)[0];
     }
     if (!job.empty()) named[job].push_back(&process);
+    orphans.emplace(id, std::move(job));
   }
   orphans_ = std::move(orphans);
   for (const Job& job : jobs) {

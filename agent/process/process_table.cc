@@ -40,6 +40,31 @@ ssize_t ReadSome(int fd, char* bytes, size_t size) {
   return got;
 }
 
+// Visits each entry until `visit` returns false. False if there is none, or it cannot be read.
+template <typename Visit>
+bool VisitEnvironment(pid_t pid, Visit visit) {
+  const UniqueFd fd = OpenProc(pid, "environ");
+  if (!fd) return false;
+  std::string bytes;
+  bool any = false;
+  for (;;) {
+    const size_t old_size = bytes.size();
+    bytes.resize(old_size + kEnvironmentChunkBytes);
+    const ssize_t got = ReadSome(fd.get(), bytes.data() + old_size, kEnvironmentChunkBytes);
+    bytes.resize(old_size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got < 0) return false;
+    const bool ended = got == 0;
+    if (ended && !bytes.empty()) bytes.push_back('\0');
+    size_t start = 0;
+    for (size_t end; (end = bytes.find('\0', start)) != std::string::npos; start = end + 1) {
+      any = true;
+      if (!visit(std::string_view(bytes).substr(start, end - start))) return true;
+    }
+    if (ended) return any;
+    bytes.erase(0, start);
+  }
+}
+
 template <typename Number>
 bool TakeNumber(std::string_view* text, Number* number) {
   const size_t start = text->find_first_not_of(' ');
@@ -129,26 +154,30 @@ std::vector<ProcessEntry> ReadThreadTable(pid_t pid) {
 }
 
 bool EnvironmentHas(pid_t pid, std::initializer_list<std::string_view> entries) {
-  const UniqueFd fd = OpenProc(pid, "environ");
-  if (!fd) return false;
   std::vector<std::string_view> missing(entries);
-  std::string bytes;
-  bool ended = false;
-  while (!missing.empty() && !ended) {
-    const size_t old_size = bytes.size();
-    bytes.resize(old_size + kEnvironmentChunkBytes);
-    const ssize_t got = ReadSome(fd.get(), bytes.data() + old_size, kEnvironmentChunkBytes);
-    bytes.resize(old_size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    ended = got <= 0;
-    if (ended && !bytes.empty()) bytes.push_back('\0');
-    size_t start = 0;
-    for (size_t end; (end = bytes.find('\0', start)) != std::string::npos; start = end + 1) {
-      const std::string_view entry = std::string_view(bytes).substr(start, end - start);
-      missing.erase(std::remove(missing.begin(), missing.end(), entry), missing.end());
-    }
-    bytes.erase(0, start);
-  }
-  return missing.empty();
+  const bool read = VisitEnvironment(pid, [&missing](std::string_view entry) {
+    missing.erase(std::remove(missing.begin(), missing.end(), entry), missing.end());
+    return !missing.empty();
+  });
+  return read && missing.empty();
+}
+
+std::optional<std::vector<std::string>> ReadVariables(
+    pid_t pid, std::initializer_list<std::string_view> names) {
+  std::vector<std::string> values(names.size());
+  std::vector<std::string_view> missing(names);
+  size_t found = 0;
+  const bool read = VisitEnvironment(pid, [&](std::string_view entry) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string_view::npos || equals == 0) return true;
+    const auto name = std::find(missing.begin(), missing.end(), entry.substr(0, equals));
+    if (name == missing.end()) return true;
+    values[static_cast<size_t>(name - missing.begin())] = entry.substr(equals + 1);
+    *name = {};  // The first one counts, as for getenv.
+    return ++found < values.size();
+  });
+  if (!read) return std::nullopt;
+  return values;
 }
 
 }  // namespace brood

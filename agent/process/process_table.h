@@ -54,4 +54,9 @@ std::vector<ProcessEntry> ReadThreadTable(pid_t pid);
 // forked shows the environment of the program it was forked from.
 bool EnvironmentHas(pid_t pid, std::initializer_list<std::string_view> entries);
 
+// What these variables are in that environment, in their order, "" for one that it has not.
+// Nothing if it cannot be read, or not yet: it is empty while a new program is being loaded.
+std::optional<std::vector<std::string>> ReadVariables(
+    pid_t pid, std::initializer_list<std::string_view> names);
+
 }  // namespace brood

@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "agent/process/process_table.h"
 #include "common/base/clock.h"
@@ -143,10 +146,16 @@ TEST(StatLineTest, FindsWholeEnvironmentEntriesOnly) {
   EXPECT_FALSE(EnvironmentHas(child, {"MARK="}));
   EXPECT_FALSE(EnvironmentHas(child, {"ARK=1"}));
   EXPECT_FALSE(EnvironmentHas(child, {"MARK=12"}));
+  EXPECT_EQ(ReadVariables(child, {"MARK", "OTHER", "LAST", "FIRST", "ARK"}),
+            (std::vector<std::string>{"1", "", "", "a", ""}));
   for (const int fd : {input[0], input[1], output[0], output[1]}) ::close(fd);
   ::kill(child, SIGKILL);
+  siginfo_t seen{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &seen, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(ReadVariables(child, {"MARK"}), std::nullopt) << "it has no environment any more";
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   EXPECT_FALSE(EnvironmentHas(child, {"MARK=1"}));
+  EXPECT_EQ(ReadVariables(child, {"MARK"}), std::nullopt);
 }
 
 TEST(ThreadTableTest, ListsTheThreadsOfAProcessAndNoneOfOneThatIsGone) {
