@@ -313,10 +313,17 @@ void Agent::OnParentEndNote(const Note& note, const std::string& name) {
 }
 
 void Agent::ForgetLife(const ParentKey& key) {
+  std::shared_ptr<ParentLink> link;
   {
     const absl::MutexLock lock(&links_mutex_);
-    links_.erase(key);
+    const auto found = links_.find(key);
+    if (found != links_.end()) {
+      link = std::move(found->second);
+      links_.erase(found);
+    }
   }
+  // A committer in another thread may hold it for longer.
+  if (link != nullptr) link->Shut();
   std::error_code ignored;
   std::filesystem::remove_all(ParentDirectory(key), ignored);
 }

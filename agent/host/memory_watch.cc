@@ -46,9 +46,10 @@ MemoryWatch::MemoryWatch(ParentKey key, std::string directory, EventLoop* loop,
       sequencer_(sequencer),
       tell_(std::move(tell)) {}
 
-MemoryWatch::~MemoryWatch() {
+void MemoryWatch::Shut() {
   if (timer_ != 0) loop_->Cancel(timer_);
-  for (auto& [id, watcher] : watchers_) {
+  timer_ = 0;
+  for (const auto& [id, watcher] : std::exchange(watchers_, {})) {
     if (watcher.ready == nullptr) continue;
     watcher.ready(
         Error{ErrorCode::kUnavailable, "PARENT_ENDED", "parent '" + key_.name + "' ended", ""});

@@ -28,12 +28,15 @@ class MemoryWatch {
   // `tell` sends what is watched to the parent.
   MemoryWatch(ParentKey key, std::string directory, EventLoop* loop, Sequencer* sequencer,
               std::function<void(internal::v1::WatchCells)> tell);
-  ~MemoryWatch();
+  ~MemoryWatch() { Shut(); }
   MemoryWatch(const MemoryWatch&) = delete;
   MemoryWatch& operator=(const MemoryWatch&) = delete;
 
+  // Nothing is watched from here on.
+  void Shut();
+
   // Watches these cells (all, if none are named). `ready` is called once no write can be missed, or
-  // with an error when this goes before that.
+  // with an error when this is shut before that.
   Id Add(std::vector<std::string> cells, std::function<void(Status)> ready);
   void Remove(Id id);
 

@@ -76,12 +76,17 @@ ParentLink::ParentLink(ParentKey key, std::string directory, std::string socket_
              }),
       outbox_(directory_) {}
 
-ParentLink::~ParentLink() {
+ParentLink::~ParentLink() { Shut(); }
+
+void ParentLink::Shut() {
   Close(&main_);
   Close(&commands_);
   if (bell_) loop_->Remove(bell_.get());
+  bell_.reset();
   if (doorbell_) loop_->Remove(doorbell_.get());
-  for (auto& request : memory_requests_) {
+  doorbell_.reset();
+  watch_.Shut();
+  for (const auto& request : std::exchange(memory_requests_, {})) {
     request.second(
         Error{ErrorCode::kUnavailable, "PARENT_ENDED", "parent '" + key_.name + "' ended", ""});
   }
@@ -134,9 +139,16 @@ void ParentLink::SendOn(Channel* channel, const internal::v1::ToParent& frame) {
     return;
   }
   if (!waited && channel->socket->wants_write()) {
-    const int fd = channel->socket->fd();
-    loop_->Post([this, fd] { loop_->Change(fd, EPOLLIN | EPOLLOUT); });
+    loop_->Post([weak = weak_from_this(), channel] {
+      if (const std::shared_ptr<ParentLink> link = weak.lock()) link->ArmWrite(channel);
+    });
   }
+}
+
+void ParentLink::ArmWrite(Channel* channel) {
+  const absl::MutexLock lock(&channel->mutex);
+  if (channel->socket == nullptr || !channel->socket->wants_write()) return;
+  loop_->Change(channel->socket->fd(), EPOLLIN | EPOLLOUT);
 }
 
 void ParentLink::OnWritable(Channel* channel) {

@@ -28,8 +28,9 @@ namespace brood {
 
 // The agent's end of one life of a parent: its two connections, its outbox, its
 // slot file. Translates notes and frames into the core's inputs. All calls in
-// the loop's thread, but Send and SendCommands.
-class ParentLink {
+// the loop's thread, but Send and SendCommands. Held by shared pointers, and who
+// sends may be the last to hold it, in any thread.
+class ParentLink : public std::enable_shared_from_this<ParentLink> {
  public:
   // The answer to a ReadMemory; the error is set if the parent is gone.
   using MemoryDone = std::function<void(Result<internal::v1::MemoryAnswer>)>;
@@ -40,6 +41,10 @@ class ParentLink {
   ~ParentLink();
   ParentLink(const ParentLink&) = delete;
   ParentLink& operator=(const ParentLink&) = delete;
+
+  // Gives the loop back what it has of it and answers who still waits: nothing is
+  // left then for the thread that destroys it. What is sent from here on is lost.
+  void Shut();
 
   // Connects and says hello; false if nobody listens yet.
   bool TryConnect();
@@ -85,6 +90,7 @@ class ParentLink {
   void OnWritable(Channel* channel);
   void Close(Channel* channel);
   void SendOn(Channel* channel, const internal::v1::ToParent& frame);
+  void ArmWrite(Channel* channel);
   void OnNote(const Note& note, std::string_view text);
   void OnDoorbell();
 
