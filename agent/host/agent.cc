@@ -108,7 +108,12 @@ Status Agent::Open() {
       Spool::Open(options_.state_directory + "/spool", loop_, this);
   if (!spool) return spool.error();
   spool_ = std::move(*spool);
-  inputs_ = std::make_unique<JobInputs>(loop_);
+  inputs_ = std::make_unique<JobInputs>(loop_, [this](uint64_t job_key) {
+    return sequencer_->Look([&](const Core& look) {
+      const CoreJob* const job = look.Find(job_key);
+      return job != nullptr && !job->ended;
+    });
+  });
   trees_ = std::make_unique<TreeThread>(
       options_.name,
       [this] {

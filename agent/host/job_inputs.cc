@@ -10,29 +10,38 @@
 
 namespace brood {
 
+JobInputs::Input* JobInputs::FindOrMake(uint64_t job_key) {
+  const auto found = inputs_.find(job_key);
+  if (found != inputs_.end()) return &found->second;
+  return lives_(job_key) ? &inputs_[job_key] : nullptr;
+}
+
 void JobInputs::Write(uint64_t job_key, std::string bytes, Written written) {
   loop_->Post([this, job_key, bytes = std::move(bytes), written = std::move(written)]() mutable {
-    Input& input = inputs_[job_key];
-    if (input.written || input.close_when_written) return written(false);
-    input.bytes = std::move(bytes);
-    input.done = 0;
-    input.written = std::move(written);
+    Input* const input = FindOrMake(job_key);
+    if (input == nullptr) return written(Taken::kEnded);
+    if (input->written || input->close_when_written) return written(Taken::kClosed);
+    input->bytes = std::move(bytes);
+    input->done = 0;
+    input->written = std::move(written);
     Push(job_key);
   });
 }
 
 void JobInputs::Close(uint64_t job_key) {
   loop_->Post([this, job_key] {
-    Input& input = inputs_[job_key];
-    input.close_when_written = true;
+    Input* const input = FindOrMake(job_key);
+    if (input == nullptr) return;
+    input->close_when_written = true;
     Push(job_key);
   });
 }
 
 void JobInputs::Attach(uint64_t job_key, UniqueFd write_end) {
   ::fcntl(write_end.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
-  Input& input = inputs_[job_key];
-  input.fd = std::move(write_end);
+  Input* const input = FindOrMake(job_key);
+  if (input == nullptr) return;
+  input->fd = std::move(write_end);
   Push(job_key);
 }
 
@@ -62,7 +71,7 @@ void JobInputs::Push(uint64_t job_key) {
     input.watched = false;
     loop_->Remove(input.fd.get());
   }
-  if (const Written written = std::exchange(input.written, nullptr)) written(true);
+  if (const Written written = std::exchange(input.written, nullptr)) written(Taken::kYes);
   const auto again = inputs_.find(job_key);  // `written` may have asked for more.
   if (again != inputs_.end() && again->second.close_when_written && !again->second.written) {
     again->second.fd.reset();
@@ -75,7 +84,7 @@ void JobInputs::Shut(uint64_t job_key, Input* input) {
   input->fd.reset();
   const Written written = std::exchange(input->written, nullptr);
   inputs_[job_key].close_when_written = true;
-  if (written) written(false);
+  if (written) written(Taken::kClosed);
 }
 
 void JobInputs::Forget(uint64_t job_key) {
@@ -84,7 +93,7 @@ void JobInputs::Forget(uint64_t job_key) {
   if (found->second.watched) loop_->Remove(found->second.fd.get());
   const Written written = std::exchange(found->second.written, nullptr);
   inputs_.erase(found);
-  if (written) written(false);
+  if (written) written(Taken::kClosed);
 }
 
 }  // namespace brood

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -18,14 +19,20 @@ namespace brood {
 // reads: one chunk per job waits here, and its writer is told when it is gone.
 class JobInputs {
  public:
-  // False: the job has closed its input, or has ended; the chunk was not taken.
-  using Written = std::function<void(bool taken)>;
+  enum class Taken {
+    kYes,
+    kClosed,  // The job has closed its input, or ended with the chunk waiting here.
+    kEnded,   // The job had ended before the chunk came.
+  };
+  using Written = std::function<void(Taken taken)>;
 
-  explicit JobInputs(EventLoop* loop) : loop_(loop) {}
+  // `lives`: whether the job will be told of by Forget; asked in the loop's thread.
+  JobInputs(EventLoop* loop, std::function<bool(uint64_t job_key)> lives)
+      : loop_(loop), lives_(std::move(lives)) {}
 
   // Thread-safe; the work is done in the loop's thread. A chunk for a job whose
   // input has not come yet waits for it. One writer a job: a second chunk before
-  // the first is gone is refused (false).
+  // the first is gone is refused (kClosed).
   void Write(uint64_t job_key, std::string bytes, Written written);
   void Close(uint64_t job_key);
 
@@ -42,10 +49,13 @@ class JobInputs {
     size_t done = 0;
     Written written;
   };
+  // Null for a job that has ended: nobody would come to forget it.
+  Input* FindOrMake(uint64_t job_key);
   void Push(uint64_t job_key);
   void Shut(uint64_t job_key, Input* input);
 
   EventLoop* const loop_;
+  const std::function<bool(uint64_t job_key)> lives_;
   std::unordered_map<uint64_t, Input> inputs_;  // the loop's thread alone
 };
 

@@ -8,6 +8,13 @@
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
+namespace {
+
+Error EndedError(const std::string& job_id) {
+  return Error{ErrorCode::kFailedPrecondition, "NOT_RUNNING", "job '" + job_id + "' has ended", ""};
+}
+
+}  // namespace
 
 InputChunks* InputChunks::Start(Agent* agent, v1::WriteInputResponse* response) {
   std::shared_ptr<InputChunks> chunks(new InputChunks(agent, response));
@@ -31,10 +38,8 @@ Status InputChunks::FindJob() {
                        "' reads /dev/null; submit it with stdin_stream (brood run -i)",
                    ""};
     }
-    if (job->ended) {
-      return Error{ErrorCode::kFailedPrecondition, "NOT_RUNNING",
-                   "job '" + request_.job_id() + "' has ended", ""};
-    }
+    if (job->ended) return EndedError(request_.job_id());
+    job_id_ = request_.job_id();
     job_key_ = job->key;
     return Ok();
   });
@@ -59,11 +64,12 @@ void InputChunks::OnReadDone(bool ok) {
   const size_t size = request_.bytes().size();
   agent_->inputs()->Write(
       job_key_, std::move(*request_.mutable_bytes()),
-      [self = shared_from_this(), size](bool taken) { self->OnWritten(size, taken); });
+      [self = shared_from_this(), size](JobInputs::Taken taken) { self->OnWritten(size, taken); });
 }
 
-void InputChunks::OnWritten(size_t size, bool taken) {
-  if (!taken) {
+void InputChunks::OnWritten(size_t size, JobInputs::Taken taken) {
+  if (taken == JobInputs::Taken::kEnded) return End(ToGrpcStatus(EndedError(job_id_)));
+  if (taken == JobInputs::Taken::kClosed) {
     // The job closed its input: no error, the count tells.
     response_->set_written_bytes(written_);
     return End(grpc::Status::OK);

@@ -4,6 +4,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -28,13 +29,14 @@ class InputChunks final : public grpc::ServerReadReactor<v1::WriteInputRequest>,
   InputChunks(Agent* agent, v1::WriteInputResponse* response)
       : agent_(agent), response_(response) {}
   Status FindJob();
-  void OnWritten(size_t size, bool taken);
+  void OnWritten(size_t size, JobInputs::Taken taken);
   void End(const grpc::Status& status);
 
   Agent* const agent_;
   v1::WriteInputResponse* const response_;
   std::shared_ptr<InputChunks> self_;
   v1::WriteInputRequest request_;
+  std::string job_id_;
   uint64_t job_key_ = 0;
   uint64_t written_ = 0;
   absl::Mutex mutex_;
