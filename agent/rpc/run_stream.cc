@@ -65,8 +65,10 @@ void RunStream::Submit() {
         agent_->feed()->AddForJob(job.key, self);
       },
       [self, news, response, head] {
+        bool ended = false;
         {
           const absl::MutexLock lock(&self->mutex_);
+          ended = self->ended_;
           self->submitting_.pop_front();
           self->accepted_.push_back(response->SerializeAsString());
           // Nothing between the old cursor and this head can be ours.
@@ -79,6 +81,8 @@ void RunStream::Submit() {
             self->jobs_.emplace(one.job_key, live_after);
           }
         }
+        // OnDone may have been before that.
+        if (ended) self->StopListening();
         self->Pump();
       });
   agent_->sequencer()->Commit();
@@ -101,11 +105,13 @@ bool RunStream::Wants(uint64_t cursor, uint64_t job_key, int field) {
   const absl::MutexLock lock(&mutex_);
   const auto job = jobs_.find(job_key);
   if (job == jobs_.end() || cursor <= job->second) return false;
-  if (field == v1::Event::kCleanedFieldNumber) {
-    jobs_.erase(job);
-    agent_->feed()->RemoveFromJob(job_key, this);
-  }
+  if (field == v1::Event::kCleanedFieldNumber) Forget(job_key);
   return true;
+}
+
+void RunStream::Forget(uint64_t job_key) {
+  jobs_.erase(job_key);
+  agent_->feed()->RemoveFromJob(job_key, this);
 }
 
 std::string RunStream::NextMessage() {
@@ -132,7 +138,7 @@ std::string RunStream::NextMessage() {
                                    if (job_key != past.job_key) return false;
                                    if (field == v1::Event::kCleanedFieldNumber) {
                                      const absl::MutexLock lock(&mutex_);
-                                     jobs_.erase(job_key);
+                                     Forget(job_key);
                                    }
                                    return true;
                                  });
@@ -208,14 +214,21 @@ void RunStream::End(const grpc::Status& status) {
   Finish(status);
 }
 
-void RunStream::OnDone() {
+void RunStream::StopListening() {
   std::vector<uint64_t> keys;
   {
     const absl::MutexLock lock(&mutex_);
-    ended_ = true;
     for (const auto& job : jobs_) keys.push_back(job.first);
   }
   agent_->feed()->Remove(this, keys);
+}
+
+void RunStream::OnDone() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    ended_ = true;
+  }
+  StopListening();
   self_.reset();  // Perhaps the last reference.
 }
 

@@ -41,6 +41,10 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   // The next message to send; empty if there is none now. Pumper only.
   std::string NextMessage();
   bool Wants(uint64_t cursor, uint64_t job_key, int field);
+  // The job is cleaned, and all of it sent.
+  void Forget(uint64_t job_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // To what there is of the jobs that it has.
+  void StopListening();
   void End(const grpc::Status& status);
 
   // A job that was there before this call: its past is sent apart.
