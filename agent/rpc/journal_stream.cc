@@ -42,11 +42,15 @@ std::string JournalStream::TokenOf(uint64_t cursor) const {
       ResumeToken{agent_->journal()->id(), agent_->journal()->epoch(), cursor});
 }
 
+void JournalStream::HoldForGreeting() {
+  const absl::MutexLock lock(&mutex_);
+  writing_ = true;
+}
+
 void JournalStream::Greet(std::string message) {
   {
     const absl::MutexLock lock(&mutex_);
     if (ended_) return;
-    writing_ = true;
     response_ = BufferOf(message);
   }
   StartWrite(&response_);

@@ -44,6 +44,9 @@ class JournalStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // Sets cursor() to a token's place, or says what is wrong with it.
   Status Resume(const std::string& resume_token);
   std::string TokenOf(uint64_t cursor) const;
+  // Nothing is sent before the greeting, whatever readers are told meanwhile: call this
+  // before the feed knows of it.
+  void HoldForGreeting();
   // Sends this before any event; then it goes on by itself.
   void Greet(std::string message);
   // Sends what there is; any thread.

@@ -85,6 +85,7 @@ void MemoryStream::OnReady(const Result<Agent::WatchedParent>& watched, bool res
   parent_ = watched->key;
   // Nothing was written that is not in the journal by now or comes later.
   if (!resumed) set_cursor(agent()->journal()->head());
+  HoldForGreeting();
   agent()->feed()->AddForAll(shared_from_this());
   v1::WatchMemoryResponse greeting;
   greeting.set_resume_token(TokenOf(cursor()));

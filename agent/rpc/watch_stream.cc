@@ -87,6 +87,7 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
   } else if (request.only_new()) {
     if (!request.follow()) return FieldError("only_new", "needs follow: nothing would come");
     only_new_ = true;
+    HoldForGreeting();
     set_cursor(agent()->journal()->head());
   } else if (by_job_) {
     set_cursor(first - 1);
