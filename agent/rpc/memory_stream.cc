@@ -81,12 +81,13 @@ void MemoryStream::OnReady(const Result<Agent::WatchedParent>& watched, bool res
     // The client did not wait for it.
     if (released_) return agent()->UnwatchMemory(*watched);
     watched_ = *watched;
+    parent_ = watched->key;
+    // Nothing was written that is not in the journal by now or comes later.
+    if (!resumed) set_cursor(agent()->journal()->head());
+    HoldForGreeting();
+    // Under the lock: Release must find it there.
+    agent()->feed()->AddForAll(shared_from_this());
   }
-  parent_ = watched->key;
-  // Nothing was written that is not in the journal by now or comes later.
-  if (!resumed) set_cursor(agent()->journal()->head());
-  HoldForGreeting();
-  agent()->feed()->AddForAll(shared_from_this());
   v1::WatchMemoryResponse greeting;
   greeting.set_resume_token(TokenOf(cursor()));
   Greet(greeting.SerializeAsString());
@@ -106,10 +107,12 @@ bool MemoryStream::Wants(uint64_t, int field, std::string_view event) {
 }
 
 void MemoryStream::Release() {
+  {
+    const absl::MutexLock lock(&watch_mutex_);
+    released_ = true;
+    if (watched_) agent()->UnwatchMemory(*watched_);
+  }
   agent()->feed()->Remove(this, {});
-  const absl::MutexLock lock(&watch_mutex_);
-  released_ = true;
-  if (watched_) agent()->UnwatchMemory(*watched_);
 }
 
 }  // namespace brood
