@@ -42,6 +42,9 @@ int64_t Micros(const timeval& time) { return int64_t{time.tv_sec} * 1'000'000 + 
 // cannot tell, it finds the zombie, and after the reap would be too late: the
 // note stands before it. So the zombie, which no longer cares, gets the lowest
 // priority; if the group's best is better than that, somebody else has it.
+// Survivors that all have the lowest one as well (nice -n 19) are taken for none:
+// nothing tells them from a zombie that is alone, which is how nearly every job
+// ends, and to search /proc each time would cost more than the job.
 bool GroupOutlives(pid_t pid) {
   const auto id = static_cast<id_t>(pid);
   errno = 0;
