@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -212,6 +213,30 @@ TEST(CommandJobsTest, StreamsInputAndClosesIt) {
   // What "head -c 2097152 /dev/zero | tr '\0' a | sha1sum" says.
   EXPECT_EQ(OutputOf(agent.Events("cat"), v1::STREAM_STDOUT),
             "b84b7b775430232c2ee4e2216db1a591d97b2db0  -\n");
+}
+
+TEST(CommandJobsTest, TellsAWriterOfInputThatTheJobHasEnded) {
+  AgentProcess agent;
+  v1::JobSubmission job = CommandJob("one", {"head", "-c", "1"});
+  job.mutable_spec()->set_stdin_stream(true);
+  v1::SubmitJobsRequest submit;
+  *submit.add_jobs() = job;
+  v1::SubmitJobsResponse submitted;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  grpc::ClientContext input_context;
+  input_context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  v1::WriteInputResponse written;
+  const auto writer = agent.jobs().WriteInput(&input_context, &written);
+  v1::WriteInputRequest chunk;
+  chunk.set_job_id("one");
+  chunk.set_bytes("a");
+  ASSERT_TRUE(writer->Write(chunk));
+  agent.WaitFor("one", [](const v1::Event& event) { return event.has_cleaned(); });
+  ASSERT_TRUE(writer->Write(chunk));
+  const grpc::Status status = writer->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_NE(status.error_message().find("has ended"), std::string::npos) << status.error_message();
 }
 
 TEST(CommandJobsTest, TheSameIdAndSpecIsTheSameJobAndRunsOnce) {
