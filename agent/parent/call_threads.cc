@@ -96,6 +96,7 @@ void* CallThreads::RunThread(void* argument) {
 }
 
 void CallThreads::RunOnMainThread(ThreadCall* call) {
+  ran_on_main_thread_ = true;
   call->set_created_ns(BootTimeNanos());
   // Also for what this round has noted: its end is far away.
   Run(call, [this] { notes_->Ring(); });

@@ -43,6 +43,8 @@ class CallThreads {
   void StopAll();
 
   // Jobs that live as threads now. Any thread.
+  // Whether a task has run on the main thread.
+  bool ran_on_main_thread() const { return ran_on_main_thread_; }
   uint32_t count() const { return count_.load(std::memory_order_relaxed); }
 
   // Some of them, with their threads; those that have just been created have none yet.
@@ -80,7 +82,8 @@ class CallThreads {
   std::atomic<uint32_t> count_{0};
 
   // A STARTED is noted without a bell: the end's rings for both if it comes soon.
-  uint64_t created_ = 0;            // threads created
+  uint64_t created_ = 0;  // threads created
+  bool ran_on_main_thread_ = false;
   std::atomic<uint64_t> begun_{0};  // of them, those that have noted STARTED
   bool timer_armed_ = false;
 };

@@ -136,9 +136,10 @@ void Forker::Fork(ForkedCall* call) {
                      "refuse_if_hazard");
     return;
   }
-  // While it never had a second thread, nobody can have changed an action since the start: sixty
+  // While no task has run in this process, nobody can have changed an action since the start: sixty
   // system calls less in each child.
-  const uint64_t signals_to_reset = __libc_single_threaded != 0 ? changed_signals_ : kAllSignals;
+  const bool untouched = __libc_single_threaded != 0 && !parts_.threads->ran_on_main_thread();
+  const uint64_t signals_to_reset = untouched ? changed_signals_ : kAllSignals;
   // No signal may meet the child before its handlers are those of a new process.
   const uint64_t all = ~uint64_t{0};
   uint64_t signals = 0;

@@ -204,6 +204,11 @@ TASK(IgnoreChildren) {
   return BROOD_TASK_RETURNED;
 }
 
+TASK(IgnoreSignal) {
+  ::signal(static_cast<int>(arguments[0].integer), SIG_IGN);
+  return BROOD_TASK_RETURNED;
+}
+
 TASK(Signals) {
   std::string changed;
   for (int number = 1; number < NSIG; ++number) {
@@ -271,6 +276,8 @@ brood_task g_tasks[] = {
     Plain("fork_inside", "forks by itself", BROOD_INT, ForkInside),
     Plain("thread_exit", "leaves by pthread_exit", BROOD_INT, ThreadExit),
     Plain("ignore_children", "ignores SIGCHLD", BROOD_NULL, IgnoreChildren),
+    Task("ignore_signal_main", "ignores a signal, on the main thread", kNumber, BROOD_NULL,
+         IgnoreSignal, BROOD_TASK_ON_MAIN_THREAD),
     Plain("signals", "lists the signals that have an action of their own", BROOD_TEXT, Signals),
     Plain("linger", "makes exit wait for ever", BROOD_NULL, Linger),
     Plain("where", "says its job and mode", BROOD_TEXT, Where),

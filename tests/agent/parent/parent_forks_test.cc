@@ -90,6 +90,11 @@ TEST_F(ParentForksTest, BeginsWithTheDefaultActionOfEverySignal) {
   EXPECT_EQ(Run("signals", {}, kFork).bytes, "");
 }
 
+TEST_F(ParentForksTest, BeginsWithTheDefaultActionAlsoOfWhatATaskChangedOnTheMainThread) {
+  EXPECT_TRUE(Run("ignore_signal_main", {Int(SIGUSR1)}, kThread).returned);
+  EXPECT_EQ(Run("signals", {}, kFork).bytes, "");
+}
+
 TEST_F(ParentForksTest, TheParentHasOneThreadUntilTheFirstCommand) {
   const std::string threads = "/proc/" + std::to_string(driver_.pid()) + "/task";
   const auto count = [&threads] {
