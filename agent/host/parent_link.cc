@@ -221,8 +221,6 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
     });
   }
   if (frame.unknown_size() > 0) {
-    // What it noted about them, had it heard of them, would stand by now.
-    ReadNotes();
     sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
       core.OnUnknownToParent(now, key_, {frame.unknown().begin(), frame.unknown().end()}, batch);
     });

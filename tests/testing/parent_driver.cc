@@ -376,6 +376,7 @@ void ParentDriver::OnFrame(FrameSocket* socket, const internal::v1::FromParent& 
   for (const internal::v1::Signalled& signalled : frame.signalled())
     signalled_.push_back(signalled);
   if (frame.has_memory()) memory_.push_back(frame.memory());
+  unknown_.insert(unknown_.end(), frame.unknown().begin(), frame.unknown().end());
 }
 
 void ParentDriver::ReadOutputs(uint64_t job_key) {

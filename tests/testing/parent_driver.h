@@ -89,6 +89,8 @@ class ParentDriver {
   std::map<uint64_t, Output>& outputs() { return outputs_; }
   const std::deque<SeenNote>& notes() const { return notes_; }
   const std::vector<internal::v1::Signalled>& signalled() const { return signalled_; }
+  // Jobs that it said it has never heard of.
+  const std::vector<uint64_t>& unknown() const { return unknown_; }
   const internal::v1::Tasks& tasks() const { return tasks_; }
   const internal::v1::Hello& hello() const { return hello_; }
   const std::vector<uint32_t>& rings() const { return rings_; }
@@ -124,6 +126,7 @@ class ParentDriver {
   std::vector<internal::v1::Signalled> signalled_;
   std::vector<internal::v1::MemoryAnswer> memory_;
   std::vector<uint32_t> rings_;
+  std::vector<uint64_t> unknown_;
   std::map<uint64_t, Output> outputs_;
 };
 

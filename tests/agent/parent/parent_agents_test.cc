@@ -83,6 +83,30 @@ TEST_F(ParentAgentsTest, SaysWhoItIs) {
   EXPECT_EQ(driver_.hello().protocol(), kProtocolVersion);
 }
 
+TEST_F(ParentAgentsTest, SaysOfWhichJobsItNeverHeardAndThenNeverStartsThem) {
+  const uint64_t known = Start("nothing", {}, kThread);
+  ASSERT_NE(driver_.AwaitEnd(known), nullptr);
+  constexpr uint64_t kCall = 900;
+  constexpr uint64_t kCommand = 901;
+  ToParent ask;
+  for (const uint64_t key : {known, kCall, kCommand}) ask.add_ask_known(key);
+  driver_.Send(ask);
+  ASSERT_TRUE(driver_.Wait([&] { return driver_.unknown().size() == 2; }));
+  EXPECT_EQ(driver_.unknown(), (std::vector<uint64_t>{kCall, kCommand}));
+  // What an older agent had sent comes late.
+  StartJob call = driver_.Call("test.nothing", {}, kThread);
+  call.set_job_key(kCall);
+  driver_.Start(call);
+  StartJob command = ParentDriver::Command({"/bin/true"});
+  command.set_job_key(kCommand);
+  driver_.Start(command);
+  // In order behind them, on both ways.
+  ASSERT_NE(driver_.AwaitEnd(Start("nothing", {}, kThread)), nullptr);
+  ASSERT_NE(driver_.AwaitEnd(driver_.Start(ParentDriver::Command({"/bin/true"}))), nullptr);
+  EXPECT_EQ(driver_.Count(kCall, NoteKind::kStarted), 0u);
+  EXPECT_EQ(driver_.Count(kCommand, NoteKind::kStarted), 0u);
+}
+
 TEST_F(ParentAgentsTest, ListensWhereOnlyItsOwnerMayKnock) {
   struct stat seen {};
   ASSERT_EQ(::stat((driver_.directory() + "/s").c_str(), &seen), 0);
