@@ -19,7 +19,8 @@ struct CellImage {
   // ValueKind of what it holds; kUnset: nobody has written it.
   uint32_t value_kind = 0;
   // Odd while the cell is being changed; grows by two with each change. A reader takes what it
-  // read only if this was even and the same before and after.
+  // read only if this was even and the same before and after, each time read by itself: a copy
+  // of the whole image may take its parts in any order.
   uint64_t sequence = 0;
   // Writes so far, in this copy and in what it was copied from.
   uint64_t version = 0;

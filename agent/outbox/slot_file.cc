@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -167,9 +168,19 @@ bool SlotReader::ReadStart(uint32_t slot, StartSlot* start) const {
 }
 
 bool SlotReader::ReadArea(uint32_t slot, CallArea* area) const {
-  return fd_ && slot < slots_ &&
-         PreadAll(fd_.get(), static_cast<void*>(area), sizeof(*area),
-                  AreasOffset(slots_) + size_t{slot} * kCallAreaBytes);
+  if (!fd_ || slot >= slots_) return false;
+  const size_t at = AreasOffset(slots_) + size_t{slot} * kCallAreaBytes;
+  const size_t version_at = at + offsetof(CallArea, progress_version);
+  uint32_t before = 0;
+  uint32_t after = 0;
+  // The version by itself, before and after: a copy of the whole may take its parts in any order.
+  if (!PreadAll(fd_.get(), &before, sizeof(before), version_at) ||
+      !PreadAll(fd_.get(), static_cast<void*>(area), sizeof(*area), at) ||
+      !PreadAll(fd_.get(), &after, sizeof(after), version_at)) {
+    return false;
+  }
+  if (before != after || before % 2 != 0) area->progress_version = kTornProgress;
+  return true;
 }
 
 bool SlotReader::ReadValue(uint32_t slot, const CallArea& area, std::string* value) const {

@@ -81,6 +81,8 @@ struct CallArea {
 static_assert(std::is_trivially_copyable_v<CallArea>);
 static_assert(sizeof(CallArea) <= kCallValueOffset);
 
+// What a reader finds for the version where the progress was being written.
+inline constexpr uint32_t kTornProgress = 1;
 inline constexpr uint32_t kCallReturned = 1;
 inline constexpr uint32_t kCallThrew = 2;
 inline constexpr uint32_t kCallStopped = 3;

@@ -44,14 +44,17 @@ WatchReader::Found WatchReader::ReadEntry(size_t offset, uint32_t entries, uint6
       static_cast<off_t>(offset + sizeof(WatchRing) + index % entries * sizeof(WatchEntry));
   const uint64_t whole = 2 * (index + 1);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    uint64_t again = 0;
+    WatchEntry again;
     if (::pread(fd_.get(), entry, sizeof(*entry), at) != static_cast<ssize_t>(sizeof(*entry)) ||
         ::pread(fd_.get(), &again, sizeof(again), at) != static_cast<ssize_t>(sizeof(again))) {
       return Found::kGone;
     }
     // Another number: it was overwritten, and its writes are in the totals of later ones.
     if (entry->sequence > whole) return Found::kGone;
-    if (entry->sequence == whole && again == whole) return Found::kWhole;
+    // All of it twice: an amended entry has the number that it had, and a copy may take the parts
+    // in any order.
+    if (entry->sequence == whole && std::memcmp(entry, &again, sizeof(again)) == 0)
+      return Found::kWhole;
   }
   return Found::kTorn;
 }

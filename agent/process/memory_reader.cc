@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <optional>
 
 #include "agent/outbox/slot_file.h"
@@ -45,6 +46,18 @@ std::optional<Error> ReadAt(pid_t pid, uint64_t address, void* to, size_t size) 
   return ReadError(pid, got < 0 ? errno : EFAULT);
 }
 
+// The image, and before it its sequence by itself: one copy of the whole may take its parts in any
+// order (the processor's string moves do), so that a new sequence could stand beside an old size.
+std::optional<Error> ReadImage(pid_t pid, uint64_t address, uint64_t* sequence, CellImage* image) {
+  const iovec local[] = {{sequence, sizeof(*sequence)}, {image, sizeof(*image)}};
+  const iovec remote[] = {
+      {reinterpret_cast<void*>(address + offsetof(CellImage, sequence)), sizeof(*sequence)},
+      {reinterpret_cast<void*>(address), sizeof(*image)}};
+  const ssize_t got = ::process_vm_readv(pid, local, 2, remote, 2, 0);
+  if (got == static_cast<ssize_t>(sizeof(*sequence) + sizeof(*image))) return std::nullopt;
+  return ReadError(pid, got < 0 ? errno : EFAULT);
+}
+
 // The frame of the page, if there is one and it is shown.
 std::optional<uint64_t> PageFrame(pid_t pid, uint64_t address) {
   const UniqueFd fd(
@@ -66,12 +79,13 @@ std::optional<uint64_t> PageFrame(pid_t pid, uint64_t address) {
 Result<MemoryCell> ReadMemoryCell(pid_t pid, uint64_t image_address) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     MemoryCell cell;
-    if (auto failed = ReadAt(pid, image_address, &cell.image, sizeof(cell.image))) return *failed;
+    uint64_t before = 0;
+    if (auto failed = ReadImage(pid, image_address, &before, &cell.image)) return *failed;
     if (cell.image.magic != kCellMagic) {
       return Error{ErrorCode::kDataLoss, "NO_CELL",
                    "there is no cell at that address of process " + std::to_string(pid), ""};
     }
-    if (cell.image.sequence % 2 != 0) continue;
+    if (before % 2 != 0 || cell.image.sequence != before) continue;
     if (HasBytes(cell.image.value_kind)) {
       if (cell.image.size > kValueBytesMax) continue;
       cell.bytes.resize(cell.image.size);
@@ -81,9 +95,12 @@ Result<MemoryCell> ReadMemoryCell(pid_t pid, uint64_t image_address) {
         continue;
       }
     }
-    CellImage again;
-    if (auto failed = ReadAt(pid, image_address, &again, sizeof(again))) return *failed;
-    if (again.sequence == cell.image.sequence) return cell;
+    uint64_t after = 0;
+    if (auto failed =
+            ReadAt(pid, image_address + offsetof(CellImage, sequence), &after, sizeof(after))) {
+      return *failed;
+    }
+    if (after == before) return cell;
   }
   return Error{ErrorCode::kUnavailable, "CHANGING",
                "the cell changes too fast to be read; try again", ""};
