@@ -24,7 +24,8 @@ PLACEHOLDERS = (
     (r"0x[0-9a-f]+", "ADDRESS"),
     (r"\b\d+(\.\d+)? (us|ms|s|KiB)\b", "AMOUNT"),
     (r"\b\d+(\.\d+)?e-?\d+\b|\b0\.\d+\b", "FRACTION"),
-    (r"\b(?=[a-z]*[2-7])[a-z2-7]{12}\b|\b[a-z2-7]{12}\b(?= |$)", "ID"),
+    # One in twelve has no digit: then what stands around it tells.
+    (r"\b(?=[a-z]*[2-7])[a-z2-7]{12}\b|\b[a-z2-7]{12}\b(?= |$)|(?<=/)[a-z2-7]{12}\b", "ID"),
     (r"\b\d{3,}\b", "NUMBER"),
     (r"/\S*/brood-parent", "PATH/brood-parent"),
     (r" +", " "),
