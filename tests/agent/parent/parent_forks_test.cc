@@ -104,7 +104,7 @@ TEST_F(ParentForksTest, TheParentHasOneThreadUntilTheFirstCommand) {
   EXPECT_TRUE(Run("nothing", {}, kFork).returned);
   EXPECT_EQ(count(), 1);
   ASSERT_NE(driver_.AwaitEnd(driver_.Start(ParentDriver::Command({"/bin/true"}))), nullptr);
-  EXPECT_EQ(count(), 2);
+  EXPECT_GT(count(), 1);  // A sanitizer brings one of its own then.
 }
 
 TEST_F(ParentForksTest, GetsItsOwnDirectoryEnvironmentAndInput) {
