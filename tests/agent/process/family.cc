@@ -8,7 +8,7 @@
 //   family left             a child in a session of its own; itself
 //   family orphan           a grandchild in a session of its own; the rest ends
 //   family bare-orphan      the same without an environment, in our session
-//   family hop              forks and ends in the child, again and again
+//   family hop              forks and ends in the child, again and again; in the end it stands
 //   family threads          its main thread ends, another one lives
 #include <pthread.h>
 #include <signal.h>
@@ -59,9 +59,12 @@ int main(int count, char** arguments) {
     return 99;
   } else if (std::strcmp(shape, "hop") == 0) {
     (void)!::write(1, "0\n", 2);
-    for (;;) {
+    // Each leaves a zombie to the test: thousands more would take the machine's last pid.
+    constexpr int kHopsMax = 3'000;
+    for (int hop = 0; hop < kHopsMax; ++hop) {
       if (::fork() > 0) ::_exit(0);
     }
+    for (;;) ::pause();
   } else if (std::strcmp(shape, "threads") == 0) {
     pthread_t thread;
     pthread_create(&thread, nullptr, StandInThread, nullptr);
