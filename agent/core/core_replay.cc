@@ -20,6 +20,7 @@ void AdoptCut(const v1::Event& event, CoreJob* job) {
   job->parent = ParentKey{unit.parent(), event.incarnations().parent()};
   job->start_ns = DurationNanos(unit.start());
   job->starting_ns = job->start_ns;
+  job->kill_grace_ns = kKillGraceDefaultNanos;  // Its own is among what was cut.
   job->pgid = unit.pgid();
   v1::Job& view = job->view;
   view.set_mode(unit.mode());

@@ -244,8 +244,9 @@ void Agent::OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) {
   });
 }
 
-void Agent::ListProcesses(bool threads, std::function<void(v1::ListProcessesResponse)> done) {
-  trees_->Add([this, threads, done = std::move(done)] {
+void Agent::ListProcesses(bool threads,
+                          std::function<void(Result<v1::ListProcessesResponse>)> done) {
+  const bool taken = trees_->AddLook([this, threads, done] {
     // Parents and jobs too: what a supervisor that has died had started is below nobody of ours.
     std::vector<pid_t> roots = {::getpid(), supervisor_pid_.load()};
     sequencer_->Look([&roots](const Core& core) {
@@ -258,6 +259,10 @@ void Agent::ListProcesses(bool threads, std::function<void(v1::ListProcessesResp
     });
     done(brood::ListProcesses(roots, threads));
   });
+  if (taken) return;
+  done(Error{ErrorCode::kResourceExhausted, "TOO_MANY_LOOKS",
+             std::to_string(kLooksMax) + " looks at this host's processes wait already; try again",
+             ""});
 }
 
 void Agent::FillHost(v1::Host* host) const {

@@ -47,8 +47,9 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   JobInputs* inputs() { return inputs_.get(); }
   const AgentOptions& options() const { return options_; }
   void FillHost(v1::Host* host) const;
-  // `done` is called in another thread, within milliseconds.
-  void ListProcesses(bool threads, std::function<void(v1::ListProcessesResponse)> done);
+  // `done` is called in another thread, within milliseconds; or at once, with RESOURCE_EXHAUSTED,
+  // where too many ask.
+  void ListProcesses(bool threads, std::function<void(Result<v1::ListProcessesResponse>)> done);
 
   using ParentDone = std::function<void(Result<v1::Parent>)>;
   // Starts a parent and waits until it takes jobs; ends one and waits for its end.

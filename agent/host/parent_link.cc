@@ -293,7 +293,7 @@ void ParentLink::OnNote(const Note& note, std::string_view text) {
         fact.job_key = note.job_key;
         fact.status = StatusOfNote(note);
         fact.group_alive = (note.flags & kGroupAlive) != 0;
-        // What it is, is not known of a job that an earlier agent took in.
+        // What it is, is not known where the journal no longer has its spec.
         if (!job->view.spec().has_command()) {
           CallFacts call = ReadCall(note.job_key, note.slot);
           fact.result = std::move(call.result);

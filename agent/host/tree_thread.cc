@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "agent/host/process_unit.h"
 #include "agent/process/process_tree.h"
@@ -25,12 +27,15 @@ TreeThread::~TreeThread() {
 }
 
 void TreeThread::Add(TreeEffect request) {
-  Add([this, request = std::move(request)] { End(request); });
+  const absl::MutexLock lock(&mutex_);
+  requests_.push_back(std::move(request));
 }
 
-void TreeThread::Add(std::function<void()> look) {
+bool TreeThread::AddLook(std::function<void()> look) {
   const absl::MutexLock lock(&mutex_);
-  requests_.push_back(std::move(look));
+  if (looks_.size() >= kLooksMax) return false;
+  looks_.push_back(std::move(look));
+  return true;
 }
 
 void TreeThread::End(const TreeEffect& request) {
@@ -52,19 +57,25 @@ void TreeThread::End(const TreeEffect& request) {
 void TreeThread::Run() {
   ::pthread_setname_np(::pthread_self(), "trees");
   for (;;) {
-    std::function<void()> request;
+    std::optional<TreeEffect> request;
+    std::function<void()> look;
     {
       const absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(
           +[](TreeThread* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
-            return self->stopped_ || !self->requests_.empty();
+            return self->stopped_ || !self->requests_.empty() || !self->looks_.empty();
           },
           this));
       if (stopped_) return;
-      request = std::move(requests_.front());
-      requests_.pop_front();
+      if (!requests_.empty()) {
+        request = std::move(requests_.front());
+        requests_.pop_front();
+      } else {
+        look = std::move(looks_.front());
+        looks_.pop_front();
+      }
     }
-    request();
+    request ? End(*request) : look();
   }
 }
 

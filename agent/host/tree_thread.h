@@ -17,10 +17,13 @@
 
 namespace brood {
 
+// Looks that wait at once: each takes milliseconds, and any client may ask for one.
+inline constexpr size_t kLooksMax = 16;
+
 // Looks for, and ends, what is left of jobs' process trees: scans of /proc take
 // milliseconds, so they have a thread of their own. One request at a time, in
-// order; there is at most one for each job that is being ended, and the looks that
-// clients wait for.
+// order; there is at most one for each job that is being ended. Looks that clients wait
+// for come behind them: none delays an end by more than itself.
 class TreeThread {
  public:
   using Done = std::function<void(uint64_t job_key, std::vector<v1::Unit> survivors)>;
@@ -35,8 +38,9 @@ class TreeThread {
   bool has_cgroups() const { return cgroups_.has_value(); }
 
   void Add(TreeEffect request);
-  // Another long look at /proc, called in this thread; not at all if the thread ends first.
-  void Add(std::function<void()> look);
+  // Another long look at /proc, called in this thread when no tree waits. False, and it is not
+  // called, if kLooksMax wait already.
+  bool AddLook(std::function<void()> look);
 
  private:
   void End(const TreeEffect& request);
@@ -47,7 +51,8 @@ class TreeThread {
   const std::function<std::vector<int>()> spared_;
   const Done done_;
   absl::Mutex mutex_;
-  std::deque<std::function<void()>> requests_ ABSL_GUARDED_BY(mutex_);
+  std::deque<TreeEffect> requests_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::function<void()>> looks_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -42,9 +42,9 @@ class CallThreads {
   // Sets all stop tokens, and waits until nobody is left.
   void StopAll();
 
-  // Jobs that live as threads now. Any thread.
   // Whether a task has run on the main thread.
   bool ran_on_main_thread() const { return ran_on_main_thread_; }
+  // Jobs that live as threads now. Any thread.
   uint32_t count() const { return count_.load(std::memory_order_relaxed); }
 
   // Some of them, with their threads; those that have just been created have none yet.
@@ -81,9 +81,9 @@ class CallThreads {
   std::unordered_map<uint64_t, std::unique_ptr<ThreadCall>> calls_;  // guarded by mutex_
   std::atomic<uint32_t> count_{0};
 
-  // A STARTED is noted without a bell: the end's rings for both if it comes soon.
-  uint64_t created_ = 0;  // threads created
   bool ran_on_main_thread_ = false;
+  // A STARTED is noted without a bell: the end's rings for both if it comes soon.
+  uint64_t created_ = 0;            // threads created
   std::atomic<uint64_t> begun_{0};  // of them, those that have noted STARTED
   bool timer_armed_ = false;
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/base/version.h"
+#include "common/rpc/grpc_status.h"
 
 namespace brood {
 
@@ -29,10 +30,12 @@ grpc::ServerUnaryReactor* HostService::ListProcesses(grpc::CallbackServerContext
                                                      const v1::ListProcessesRequest* request,
                                                      v1::ListProcessesResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  agent_->ListProcesses(request->threads(), [reactor, response](v1::ListProcessesResponse listed) {
-    response->Swap(&listed);
-    reactor->Finish(grpc::Status::OK);
-  });
+  agent_->ListProcesses(request->threads(),
+                        [reactor, response](Result<v1::ListProcessesResponse> listed) {
+                          if (!listed) return reactor->Finish(ToGrpcStatus(listed.error()));
+                          response->Swap(&*listed);
+                          reactor->Finish(grpc::Status::OK);
+                        });
   return reactor;
 }
 

@@ -20,7 +20,7 @@ struct HostReading {
   std::vector<v1::Parent> parents;
   // Those that have not ended.
   std::vector<v1::Job> jobs;
-  // What the kernel shows there, by pid; empty if the agent could not say.
+  // What the kernel shows there, by pid.
   std::map<int32_t, v1::Process> processes;
   // Processes and threads that the answer had no room for.
   uint32_t left_out = 0;
@@ -28,7 +28,7 @@ struct HostReading {
 
 // One line of the tree.
 struct TreeNode {
-  // "host", "agent", "supervisor", "parent", "job", "process" or "thread".
+  // "host", "agent", "supervisor", "parent", "job", "process", "thread", or "queue" and "more".
   std::string kind;
   // Of the host, parent, job or program.
   std::string name;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/core/limits.h"
 #include "tests/agent/core/core_fixture.h"
 
 namespace brood {
@@ -347,6 +348,7 @@ TEST_F(CoreTest, ALivingJobWhoseFirstEventsAreNoLongerKeptGoesOn) {
   EXPECT_EQ(job.state(), v1::JOB_STATE_RUNNING);
   EXPECT_EQ(job.pid(), 10);
   EXPECT_EQ(job.attempt(), 1u);
+  EXPECT_EQ(core_->Find("a")->kill_grace_ns, kKillGraceDefaultNanos) << "a cancel begins with TERM";
   Exited("a", 3);
   EXPECT_EQ(job.exit_code(), 3);
 }
