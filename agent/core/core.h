@@ -149,7 +149,7 @@ class Core {
   void CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch);
   void CleanIfDone(Instant now, CoreJob* job, Batch* batch);
   void AskAdopter(const CoreJob& job, Batch* batch);
-  void MatchOrphans(Instant now, Batch* batch);
+  void MatchOrphans(Instant now, ParentEntry* ended, Batch* batch);
   void Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch);
   void LoseThread(Instant now, CoreJob* job, const std::string& culprit, Batch* batch);
 

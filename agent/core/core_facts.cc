@@ -214,6 +214,12 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
     const CoreJob& job = *entry.second;
     if (job.ended || job.is_thread() || !job.started() || job.view.pid() != fact.pid) continue;
     if (std::llabs(job.start_ns - fact.start_ns) > kStartToleranceNanos) continue;
+    // An orphan's parent has ended, whoever of the two was waited for first: its end is said first.
+    ParentEntry* const parent = Current(job.parent);
+    if (parent != nullptr && parent->state != v1::PARENT_STATE_ENDED) {
+      parent->early_orphans.push_back(fact);
+      return true;
+    }
     // Who waited for it has adopted it, also if nobody had the time to look.
     if (fact.waiter_pid != 0) {
       OnReparented(now,
@@ -235,10 +241,10 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
   return false;
 }
 
-void Core::MatchOrphans(Instant now, Batch* batch) {
-  std::deque<OrphanFact> waiting;
-  waiting.swap(orphans_);
-  for (const OrphanFact& fact : waiting) OnOrphanExited(now, fact, batch);
+void Core::MatchOrphans(Instant now, ParentEntry* ended, Batch* batch) {
+  for (const OrphanFact& fact : std::exchange(ended->early_orphans, {}))
+    OnOrphanExited(now, fact, batch);
+  for (const OrphanFact& fact : std::exchange(orphans_, {})) OnOrphanExited(now, fact, batch);
 }
 
 }  // namespace brood

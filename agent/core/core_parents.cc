@@ -217,7 +217,7 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
       Lose(now, job, "its parent ended before it was started", batch);
     }
   }
-  MatchOrphans(now, batch);
+  MatchOrphans(now, parent, batch);
   // Somebody waits for the parent that starts by itself.
   const bool waited_for = !parent->lines[0].empty() || !parent->lines[1].empty();
   if (key.name == kDefaultParent && waited_for && state_ != v1::HOST_STATE_STOPPING) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/core/effect.h"
+#include "agent/core/fact.h"
 #include "brood/v1/parent_service.pb.h"
 
 namespace brood {
@@ -27,6 +28,8 @@ struct ParentEntry {
   std::map<uint64_t, uint64_t> lines[2];
   // Jobs that were sent to this life and have not ended: processes, threads.
   std::set<uint64_t> live[2];
+  // Ends of its processes, by who adopted them, that came before its own: at most one a job.
+  std::vector<OrphanFact> early_orphans;
 };
 
 inline constexpr char kDefaultParent[] = "default";

@@ -216,5 +216,25 @@ TEST_F(CoreTest, EndingAParentThatIsStartingHasAnAnswerOfItsOwn) {
             "NO_SUCH_PARENT");
 }
 
+TEST_F(CoreWatchedTest, AnOrphanThatWasWaitedForBeforeItsParentEndsAfterIt) {
+  Started("f", 11);
+  OrphanFact orphan;
+  orphan.pid = 11;
+  orphan.start_ns = now_.boot.ns;
+  orphan.status.exit_code = 7;
+  orphan.waiter_pid = 400;
+  Batch batch;
+  EXPECT_TRUE(core_->OnOrphanExited(now_, orphan, &batch));
+  Take(&batch);
+  EXPECT_EQ(Payloads("f").back(), Payload::kStarted);
+  ParentEnded();
+  std::vector<Payload::PayloadCase> since;
+  for (const v1::Event& event : events_) since.push_back(event.payload_case());
+  EXPECT_THAT(
+      std::vector(since.end() - 4, since.end()),
+      ElementsAre(Payload::kParentEnded, Payload::kLost, Payload::kReparented, Payload::kExited));
+  EXPECT_EQ(core_->Find("f")->view.exit_code(), 7);
+}
+
 }  // namespace
 }  // namespace brood
