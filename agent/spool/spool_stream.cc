@@ -2,6 +2,7 @@
 #include "agent/spool/spool_stream.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,24 +21,38 @@ size_t SpoolStream::Drain(const SpoolContext& context, uint64_t job_key, OutputS
                           size_t budget) {
   size_t moved = 0;
   while (pipe_ && !at_end_ && moved < budget) {
-    const size_t most = std::min(budget - moved, kSpoolBufferBytes);
-    const uint64_t room = context.stream_bytes_max - std::min(context.stream_bytes_max, kept_);
-    size_t some = 0;
-    bool again = false;
-    if (full_ || room == 0) {
-      some = DropSome(context, most);
-    } else if (!file_ || !can_splice_) {
-      // The first bytes are read, so that a job without output costs no file.
-      some =
-          ReadSome(context, job_key, stream, static_cast<size_t>(std::min<uint64_t>(most, room)));
-    } else {
-      some = SpliceSome(static_cast<size_t>(std::min<uint64_t>(most, room)));
-      again = full_ || !can_splice_;
+    // Nothing leaves the pipe before there is a file: this process may be killed in between. And
+    // a job without output costs none.
+    if (!file_ && !full_) {
+      if (!HasBytes()) break;
+      OpenFile(context, job_key, stream);
     }
-    if (some == 0 && !again) break;
+    const size_t some = MoveSome(context, std::min(budget - moved, kSpoolBufferBytes));
+    if (some == 0) break;
     moved += some;
   }
   return moved;
+}
+
+bool SpoolStream::HasBytes() {
+  pollfd pipe{pipe_.get(), POLLIN, 0};
+  int found = 0;
+  do {
+    found = ::poll(&pipe, 1, 0);
+  } while (found < 0 && errno == EINTR);
+  if (found <= 0) return false;
+  at_end_ = (pipe.revents & POLLIN) == 0;
+  return !at_end_;
+}
+
+size_t SpoolStream::MoveSome(const SpoolContext& context, size_t most) {
+  const uint64_t room = context.stream_bytes_max - std::min(context.stream_bytes_max, kept_);
+  const auto fits = static_cast<size_t>(std::min<uint64_t>(most, room));
+  if (fits > 0 && !full_ && can_splice_) {
+    const size_t some = SpliceSome(fits);
+    if (can_splice_ && !full_) return some;
+  }
+  return fits == 0 || full_ ? DropSome(context, most) : ReadSome(context, fits);
 }
 
 void SpoolStream::OpenFile(const SpoolContext& context, uint64_t job_key, OutputStream stream) {
@@ -49,8 +64,7 @@ void SpoolStream::OpenFile(const SpoolContext& context, uint64_t job_key, Output
   file_ = *std::move(file);
 }
 
-size_t SpoolStream::ReadSome(const SpoolContext& context, uint64_t job_key, OutputStream stream,
-                             size_t most) {
+size_t SpoolStream::ReadSome(const SpoolContext& context, size_t most) {
   ssize_t got = 0;
   do {
     got = ::read(pipe_.get(), context.buffer, most);
@@ -59,7 +73,6 @@ size_t SpoolStream::ReadSome(const SpoolContext& context, uint64_t job_key, Outp
     at_end_ = got == 0 || errno != EAGAIN;
     return 0;
   }
-  if (!file_) OpenFile(context, job_key, stream);
   const size_t size = static_cast<size_t>(got);
   size_t done = 0;
   while (!full_ && done < size) {

@@ -52,9 +52,12 @@ class SpoolStream {
   bool watched = false;
 
  private:
+  bool HasBytes();  // sets at_end_
   // Bytes moved; 0 at the end-of-file (at_end_), or when the pipe is empty.
-  size_t ReadSome(const SpoolContext& context, uint64_t job_key, OutputStream stream, size_t most);
+  size_t MoveSome(const SpoolContext& context, size_t most);
   size_t SpliceSome(size_t most);
+  // For a file system that cannot splice: who is killed between read and write loses what it read.
+  size_t ReadSome(const SpoolContext& context, size_t most);
   size_t DropSome(const SpoolContext& context, size_t most);
   void OpenFile(const SpoolContext& context, uint64_t job_key, OutputStream stream);
 
