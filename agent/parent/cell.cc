@@ -42,36 +42,17 @@ int LockByMonotonic(pthread_mutex_t* mutex, const timespec& until) {
 #endif
 }
 
-// Odd while the image is being changed: who reads it from outside then reads it again.
-class Changing {
- public:
-  explicit Changing(CellImage* image) : sequence_(image->sequence) {
-    sequence_.store(sequence_.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_release);
-  }
-  ~Changing() {
-    sequence_.store(sequence_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-  }
-  Changing(const Changing&) = delete;
-  Changing& operator=(const Changing&) = delete;
-
- private:
-  std::atomic_ref<uint64_t> sequence_;
-};
-
 }  // namespace
 
-Cell::Cell(std::string_view name) : Cell(name, nullptr, 0, 0) {}
+Cell::Cell(std::string_view name, bool asymmetric) : Cell(name, asymmetric, nullptr, 0, 0) {}
 
-Cell::Cell(std::string_view name, char* block, size_t bytes, uint64_t writer)
+Cell::Cell(std::string_view name, bool asymmetric, char* block, size_t bytes, uint64_t writer)
     : name_(name),
       shared_(nullptr),
       block_bytes_(bytes),
+      lock_(asymmetric),
       capacity_(0),
-      mutex_(&own_mutex_),
-      holder_(&own_holder_),
       image_(&own_image_) {
-  pthread_mutex_init(&own_mutex_, nullptr);
   if (block == nullptr) return;
   own_image_.value_kind = BROOD_BYTES;
   own_image_.data = reinterpret_cast<uintptr_t>(block);
@@ -84,14 +65,19 @@ Cell::Cell(SharedCell* shared)
     : name_(shared->name),
       shared_(shared),
       block_bytes_(0),
+      lock_(false),
       capacity_(sizeof(shared->bytes)),
-      mutex_(&shared->mutex),
-      holder_(&shared->holder),
-      image_(&shared->image) {
-  pthread_mutex_init(&own_mutex_, nullptr);
+      image_(&shared->image) {}
+
+void Cell::LockShared(uint64_t job_key) {
+  Mend(pthread_mutex_lock(&shared_->mutex));
+  shared_->holder.store(job_key, std::memory_order_relaxed);
 }
 
-Cell::~Cell() { pthread_mutex_destroy(&own_mutex_); }
+void Cell::UnlockShared() {
+  shared_->holder.store(0, std::memory_order_relaxed);
+  pthread_mutex_unlock(&shared_->mutex);
+}
 
 void Cell::Mend(int code) {
   if (code != EOWNERDEAD) return;
@@ -101,14 +87,15 @@ void Cell::Mend(int code) {
     ++image_->version;
     const Changing mended(image_);
   }
-  pthread_mutex_consistent(mutex_);
+  pthread_mutex_consistent(&shared_->mutex);
 }
 
 bool Cell::LockUntil(const timespec& until, uint64_t job_key) {
-  const int code = LockByMonotonic(mutex_, until);
+  if (shared_ == nullptr) return lock_.LockUntil(until, job_key);
+  const int code = LockByMonotonic(&shared_->mutex, until);
   if (code != 0 && code != EOWNERDEAD) return false;
   Mend(code);
-  holder_->store(job_key, std::memory_order_relaxed);
+  shared_->holder.store(job_key, std::memory_order_relaxed);
   return true;
 }
 
@@ -127,7 +114,7 @@ brood_value Cell::Get() const {
   return value;
 }
 
-int Cell::Set(const brood_value& value, uint64_t writer) {
+int Cell::SetOther(const brood_value& value, uint64_t writer) {
   if (block_bytes_ > 0) return BROOD_WRONG_KIND;
   if (const int refused = CheckValue(value)) return refused;
   const Changing changing(image_);
@@ -142,9 +129,7 @@ int Cell::Set(const brood_value& value, uint64_t writer) {
   } else {
     image_->scalar = 0;
   }
-  image_->value_kind = value.type;
-  image_->writer = writer;
-  ++image_->version;
+  Written(value.type, writer);
   return BROOD_OK;
 }
 

@@ -85,11 +85,12 @@ int CellStore::FindOrMake(std::string_view name, Cell** cell) {
     *cell = cells_.find(name)->second.get();
     return BROOD_OK;
   }
-  *cell = cells_.emplace(name, std::make_unique<Cell>(name)).first->second.get();
+  *cell =
+      cells_.emplace(name, std::make_unique<Cell>(name, gate_->asymmetric())).first->second.get();
   return BROOD_OK;
 }
 
-int CellStore::Share(const CellUser& user, const char* name) {
+int CellStore::Share(CellUser user, const char* name) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   if (shared_ == nullptr) return BROOD_WRONG_KIND;
   const Gate::Pass pass(gate_, user.mark);
@@ -100,27 +101,27 @@ int CellStore::Share(const CellUser& user, const char* name) {
   return made != nullptr && made->shared() ? BROOD_OK : BROOD_WRONG_KIND;
 }
 
-int CellStore::Show(const CellUser& user, const char* name, uint32_t type, const void* address) {
+int CellStore::Show(CellUser user, const char* name, uint32_t type, const void* address) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   return variables_.Show(name, type, address);
 }
 
-int CellStore::ShowMutex(const CellUser& user, const char* name, const pthread_mutex_t* mutex) {
+int CellStore::ShowMutex(CellUser user, const char* name, const pthread_mutex_t* mutex) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   return mutexes_.Add(name, mutex);
 }
 
-// What a write costs that nobody watches: this and the cell's own lock.
-int CellStore::Change(const CellUser& user, Cell* cell, const brood_value& value) {
+// What a write costs that nobody watches: this, the gate, and the cell's own lock.
+inline int CellStore::Change(CellUser user, Cell* cell, const brood_value& value) {
   if (watch_ == nullptr || !watch_->Watches(cell->name(), cell->watch_place())) {
     return cell->Set(value, user.job_key);
   }
   return ChangeWatched(user, cell, value);
 }
 
-int CellStore::ChangeWatched(const CellUser& user, Cell* cell, const brood_value& value) {
+int CellStore::ChangeWatched(CellUser user, Cell* cell, const brood_value& value) {
   const bool is_new = cell->image().version == 0;
   const brood_value old = cell->Get();
   const std::string before = is_new ? std::string() : ToValueBytes(old);
@@ -138,6 +139,7 @@ int CellStore::ChangeWatched(const CellUser& user, Cell* cell, const brood_value
   write.before = before;
   write.after = after;
   watch_->Add(write, cell->watch_place());
+  if (user.mark != nullptr) user.mark->wrote_watched = true;
   return BROOD_OK;
 }
 
@@ -148,7 +150,7 @@ int CellStore::ReadHeld(const Cell& cell, std::string* keep, brood_value* value)
   return BROOD_OK;
 }
 
-int CellStore::AddHeld(const CellUser& user, Cell* cell, int64_t delta, int64_t* now) {
+int CellStore::AddHeld(CellUser user, Cell* cell, int64_t delta, int64_t* now) {
   if (cell->block_bytes() > 0) return BROOD_WRONG_KIND;
   const brood_value before = cell->Get();
   if (cell->image().version > 0 && before.type != BROOD_INT) return BROOD_WRONG_TYPE;
@@ -162,31 +164,31 @@ int CellStore::AddHeld(const CellUser& user, Cell* cell, int64_t delta, int64_t*
   return BROOD_OK;
 }
 
-int CellStore::Open(const CellUser& user, const char* name, Cell** cell) {
+int CellStore::Open(CellUser user, const char* name, Cell** cell) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   return FindOrMake(name, cell);
 }
 
-int CellStore::Read(const CellUser& user, Cell* cell, std::string* keep, brood_value* value) {
+int CellStore::Read(CellUser user, Cell* cell, std::string* keep, brood_value* value) {
   const Gate::Pass pass(gate_, user.mark);
   const Holding holding(cell, user.job_key);
   return ReadHeld(*cell, keep, value);
 }
 
-int CellStore::Write(const CellUser& user, Cell* cell, const brood_value& value) {
+int CellStore::Write(CellUser user, Cell* cell, const brood_value& value) {
   const Gate::Pass pass(gate_, user.mark);
   const Holding holding(cell, user.job_key);
   return Change(user, cell, value);
 }
 
-int CellStore::Add(const CellUser& user, Cell* cell, int64_t delta, int64_t* now) {
+int CellStore::Add(CellUser user, Cell* cell, int64_t delta, int64_t* now) {
   const Gate::Pass pass(gate_, user.mark);
   const Holding holding(cell, user.job_key);
   return AddHeld(user, cell, delta, now);
 }
 
-int CellStore::Read(const CellUser& user, const char* name, std::string* keep, brood_value* value) {
+int CellStore::Read(CellUser user, const char* name, std::string* keep, brood_value* value) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   Cell* const cell = Find(name);
@@ -195,7 +197,7 @@ int CellStore::Read(const CellUser& user, const char* name, std::string* keep, b
   return ReadHeld(*cell, keep, value);
 }
 
-int CellStore::Write(const CellUser& user, const char* name, const brood_value& value) {
+int CellStore::Write(CellUser user, const char* name, const brood_value& value) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   if (const int refused = CheckValue(value)) return refused;
   const Gate::Pass pass(gate_, user.mark);
@@ -205,7 +207,7 @@ int CellStore::Write(const CellUser& user, const char* name, const brood_value& 
   return Change(user, cell, value);
 }
 
-int CellStore::Add(const CellUser& user, const char* name, int64_t delta, int64_t* now) {
+int CellStore::Add(CellUser user, const char* name, int64_t delta, int64_t* now) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   Cell* cell = nullptr;
@@ -214,8 +216,8 @@ int CellStore::Add(const CellUser& user, const char* name, int64_t delta, int64_
   return AddHeld(user, cell, delta, now);
 }
 
-int CellStore::Update(const CellUser& user, const char* name, brood_cell_change change,
-                      void* context, std::string* keep, brood_value* after) {
+int CellStore::Update(CellUser user, const char* name, brood_cell_change change, void* context,
+                      std::string* keep, brood_value* after) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
   Cell* cell = nullptr;
@@ -228,7 +230,7 @@ int CellStore::Update(const CellUser& user, const char* name, brood_cell_change 
   return BROOD_OK;
 }
 
-int CellStore::Block(const CellUser& user, const char* name, size_t bytes, uint32_t flags,
+int CellStore::Block(CellUser user, const char* name, size_t bytes, uint32_t flags,
                      void** address) {
   if (!GoodName(name)) return BROOD_BAD_NAME;
   const Gate::Pass pass(gate_, user.mark);
@@ -241,8 +243,8 @@ int CellStore::Block(const CellUser& user, const char* name, size_t bytes, uint3
   }
   if (cells_.size() >= kCellsMax) return BROOD_TOO_LARGE;
   if (const int refused = blocks_.Make(name, bytes, flags, address)) return refused;
-  cells_.emplace(name,
-                 std::make_unique<Cell>(name, static_cast<char*>(*address), bytes, user.job_key));
+  cells_.emplace(name, std::make_unique<Cell>(name, gate_->asymmetric(),
+                                              static_cast<char*>(*address), bytes, user.job_key));
   return BROOD_OK;
 }
 

@@ -22,9 +22,15 @@
 
 namespace brood {
 
-// Who uses the cells.
+// Of who uses the cells again and again. Used by one thread at a time.
+struct CellMark : GateMark {
+  using GateMark::GateMark;
+  bool wrote_watched = false;  // has put a write into the watch file
+};
+
+// Who uses the cells. `mark` may be null: for who does so seldom.
 struct CellUser {
-  GateMark* mark = nullptr;
+  CellMark* mark = nullptr;
   uint64_t job_key = 0;
 };
 
@@ -42,30 +48,30 @@ class CellStore {
   CellStore& operator=(const CellStore&) = delete;
 
   // `keep` holds the bytes that `value` points to.
-  int Read(const CellUser& user, const char* name, std::string* keep, brood_value* value);
-  int Write(const CellUser& user, const char* name, const brood_value& value);
-  int Add(const CellUser& user, const char* name, int64_t delta, int64_t* now);
+  int Read(CellUser user, const char* name, std::string* keep, brood_value* value);
+  int Write(CellUser user, const char* name, const brood_value& value);
+  int Add(CellUser user, const char* name, int64_t delta, int64_t* now);
   // `after` may be null.
-  int Update(const CellUser& user, const char* name, brood_cell_change change, void* context,
+  int Update(CellUser user, const char* name, brood_cell_change change, void* context,
              std::string* keep, brood_value* after);
 
   // The same with a cell that was opened, which saves looking for its name. Opening makes one where
   // none is, but does not write it; it is this store's, and stays.
-  int Open(const CellUser& user, const char* name, Cell** cell);
-  int Read(const CellUser& user, Cell* cell, std::string* keep, brood_value* value);
-  int Write(const CellUser& user, Cell* cell, const brood_value& value);
-  int Add(const CellUser& user, Cell* cell, int64_t delta, int64_t* now);
+  int Open(CellUser user, const char* name, Cell** cell);
+  int Read(CellUser user, Cell* cell, std::string* keep, brood_value* value);
+  int Write(CellUser user, Cell* cell, const brood_value& value);
+  int Add(CellUser user, Cell* cell, int64_t delta, int64_t* now);
 
   // A block of memory with that name: the one that is there, if size and flags are its own, else
   // BROOD_WRONG_KIND; or a new one. BROOD_FAILED, with errno, if there is no memory for it.
-  int Block(const CellUser& user, const char* name, size_t bytes, uint32_t flags, void** address);
+  int Block(CellUser user, const char* name, size_t bytes, uint32_t flags, void** address);
 
   // Makes a cell that forks share, where none is. BROOD_WRONG_KIND if it is there and private.
-  int Share(const CellUser& user, const char* name);
+  int Share(CellUser user, const char* name);
   // A variable that can be read like a cell of that name.
-  int Show(const CellUser& user, const char* name, uint32_t type, const void* address);
+  int Show(CellUser user, const char* name, uint32_t type, const void* address);
   // A mutex that is not brood's, to be told of by known_mutexes().
-  int ShowMutex(const CellUser& user, const char* name, const pthread_mutex_t* mutex);
+  int ShowMutex(CellUser user, const char* name, const pthread_mutex_t* mutex);
   const KnownMutexes& known_mutexes() const { return mutexes_; }
 
   Gate* gate() const { return gate_; }
@@ -85,9 +91,9 @@ class CellStore {
   int FindOrMake(std::string_view name, Cell** cell);
   void TakeShared();
   int ReadHeld(const Cell& cell, std::string* keep, brood_value* value);
-  int AddHeld(const CellUser& user, Cell* cell, int64_t delta, int64_t* now);
-  int Change(const CellUser& user, Cell* cell, const brood_value& value);
-  int ChangeWatched(const CellUser& user, Cell* cell, const brood_value& value);
+  int AddHeld(CellUser user, Cell* cell, int64_t delta, int64_t* now);
+  [[gnu::always_inline]] int Change(CellUser user, Cell* cell, const brood_value& value);
+  int ChangeWatched(CellUser user, Cell* cell, const brood_value& value);
   std::vector<Wanted> FindWanted(const internal::v1::ReadMemory& request);
 
   Gate* const gate_;

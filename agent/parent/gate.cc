@@ -2,36 +2,17 @@
 #include "agent/parent/gate.h"
 
 #include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <climits>
 #include <ctime>
 
+#include "agent/parent/asymmetric_barrier.h"
 #include "common/base/clock.h"
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define BROOD_GATE_SEEN_BY_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define BROOD_GATE_SEEN_BY_SANITIZER 1
-#endif
 
 namespace brood {
 namespace {
-
-// False where the kernel refuses it, and for the sanitizer, which does not know of it: passing
-// then costs a full barrier.
-bool RegisterBarrier() {
-#ifdef BROOD_GATE_SEEN_BY_SANITIZER
-  return false;
-#else
-  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-#endif
-}
 
 void Wait(std::atomic<uint32_t>* word, uint32_t seen, const timespec* for_at_most) {
   ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, for_at_most, nullptr, 0);
@@ -58,7 +39,7 @@ GateMark::~GateMark() {
   pthread_mutex_unlock(&gate_->mutex_);
 }
 
-Gate::Gate() : asymmetric_(RegisterBarrier()) {}
+Gate::Gate() : asymmetric_(AsymmetricBarrier::Register()) {}
 
 Gate::~Gate() { pthread_mutex_destroy(&mutex_); }
 
@@ -87,7 +68,7 @@ bool Gate::AnyInside() const {
 bool Gate::Close(int64_t wait_ns) {
   const int64_t until = BootTimeNanos() + wait_ns;
   closed_.store(1, std::memory_order_seq_cst);
-  if (asymmetric_) ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  if (asymmetric_) AsymmetricBarrier::Issue();
   for (;;) {
     const uint32_t left = left_.load(std::memory_order_acquire);
     pthread_mutex_lock(&mutex_);

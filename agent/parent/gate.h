@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "agent/parent/asymmetric_barrier.h"
+
 namespace brood {
 
 class Gate;
@@ -55,6 +57,9 @@ class Gate {
   // In a forked child, instead of Open: the marks are of threads that are not here.
   void OpenInChild();
 
+  // AsymmetricBarrier is registered.
+  bool asymmetric() const { return asymmetric_; }
+
   // Inside the gate for its lifetime. `mark` may be null: for who passes seldom.
   class Pass {
    public:
@@ -79,13 +84,13 @@ class Gate {
   friend class GateMark;
   // Either the closer sees that one is inside, or that one sees that it closes: the closer's
   // barrier lies between its store of closed_ and its look at the marks, and the passer's, for
-  // which the closer's membarrier stands, between the passer's mark and its look at closed_.
+  // which the closer's stands, between the passer's mark and its look at closed_.
   void Say(std::atomic<uint32_t>* inside) {
     if (inside == nullptr) {
       unmarked_.fetch_add(1, std::memory_order_seq_cst);
     } else if (asymmetric_) {
       inside->store(1, std::memory_order_relaxed);
-      std::atomic_signal_fence(std::memory_order_seq_cst);
+      AsymmetricBarrier::Light();
     } else {
       inside->store(1, std::memory_order_seq_cst);
     }
@@ -95,7 +100,7 @@ class Gate {
       unmarked_.fetch_sub(1, std::memory_order_seq_cst);
     } else if (asymmetric_) {
       inside->store(0, std::memory_order_release);
-      std::atomic_signal_fence(std::memory_order_seq_cst);
+      AsymmetricBarrier::Light();
     } else {
       inside->store(0, std::memory_order_seq_cst);
     }

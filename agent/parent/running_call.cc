@@ -15,7 +15,7 @@
 namespace brood {
 
 RunningCall::RunningCall(internal::v1::StartJob job, const brood_task* task, CellStore* cells)
-    : job_(std::move(job)), task_(task), cells_(cells), in_gate_(cells->gate()) {}
+    : job_(std::move(job)), task_(task), cells_(cells), mark_(cells->gate()) {}
 
 Status RunningCall::Bind() {
   Result<std::vector<brood_value>> arguments = BindArguments(*task_, job_);

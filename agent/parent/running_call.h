@@ -53,9 +53,10 @@ class RunningCall {
   const internal::v1::StartJob& job() const { return job_; }
   uint64_t job_key() const { return job_.job_key(); }
   CellStore* cells() const { return cells_; }
-  CellUser cell_user() { return CellUser{&in_gate_, job_key()}; }
+  CellUser cell_user() { return CellUser{&mark_, job_key()}; }
   std::string* kept() { return &kept_; }
-  bool in_gate() const { return in_gate_.inside(); }
+  bool in_gate() const { return mark_.inside(); }
+  bool wrote_watched() const { return mark_.wrote_watched; }
 
   // What came of it: for RETURNED kind and bytes of the value, for THREW the text.
   uint32_t result_kind() const { return result_kind_; }
@@ -68,7 +69,7 @@ class RunningCall {
   CellStore* const cells_;
   std::vector<brood_value> arguments_;
   brood_job handle_{this};
-  GateMark in_gate_;
+  CellMark mark_;
   std::string kept_;  // what the last cell call handed out
   uint32_t result_kind_ = BROOD_NULL;
   std::string result_;

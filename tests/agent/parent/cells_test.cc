@@ -91,7 +91,7 @@ class CellsTest : public ::testing::Test {
 };
 
 TEST_F(CellsTest, WaitsForALockByAClockThatNobodySets) {
-  Cell cell("held");
+  Cell cell("held", gate_.asymmetric());
   cell.Lock(1);
   const auto now = [] {
     timespec time{};
@@ -295,7 +295,7 @@ TEST_F(CellsTest, NoForkUnderLoadInheritsAHeldCell) {
   std::vector<std::thread> writers;
   for (int i = 0; i < 4; ++i) {
     writers.emplace_back([this, i, &stop] {
-      GateMark mark(&gate_);
+      CellMark mark(&gate_);
       const CellUser user{&mark, static_cast<uint64_t>(i + 1)};
       const std::string own = "c" + std::to_string(i);
       Cell* cell = nullptr;
