@@ -23,9 +23,10 @@ Instant TimeOfNote(const Note& note) {
   return Instant{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
 }
 
-bool IsEnd(NoteKind kind) {
-  return kind == NoteKind::kExited || kind == NoteKind::kReturned || kind == NoteKind::kThrew ||
-         kind == NoteKind::kStopHonoured;
+// Watched cells, before this note of its end. A fork writes in its own process: the parent does not
+// know.
+bool MayHaveWritten(const Note& note) {
+  return note.kind == NoteKind::kExited || (note.flags & kHasWrites) != 0;
 }
 
 // Nothing where it is torn: while it is being written, which is rung for, or for ever, if the
@@ -257,7 +258,7 @@ void ParentLink::ReadNotes() {
   Receive(&main_);
   for (const auto& [note, text] : notes_) {
     // What a job wrote comes before its end.
-    if (IsEnd(note.kind)) watch_.TakeWritesOf(note.job_key);
+    if (MayHaveWritten(note)) watch_.TakeWritesOf(note.job_key);
     OnNote(note, text);
   }
   notes_.clear();

@@ -39,6 +39,8 @@ inline constexpr uint32_t kGroupAlive = 1;  // kExited: its process group still 
 inline constexpr uint32_t kHasUsage = 2;    // the usage fields are set
 // An end of a thread: its Streams frame was sent before this note, so output is to be awaited.
 inline constexpr uint32_t kHasStreams = 4;
+// An end of a thread: it has put writes into the watch file.
+inline constexpr uint32_t kHasWrites = 8;
 
 // What a note says; which fields mean something is said at its kind.
 struct Note {

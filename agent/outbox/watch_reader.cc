@@ -110,11 +110,19 @@ void WatchReader::Read(size_t offset, uint32_t entries, const WatchRing& head, W
     ring->held.emplace_hint(ring->held.end(), index, 0);
   }
   ring->position = head.head;
-  const bool any = wanted.now_ns != 0 ||
-                   std::any_of(ring->held.begin(), ring->held.end(), [&wanted](const auto& held) {
-                     return held.second == 0 || held.second == wanted.writer;
-                   });
-  if (any) ReadHeld(offset, entries, wanted, ring, sink);
+  if (wanted.now_ns != 0 || HoldsAnyOf(offset, entries, wanted.writer, ring))
+    ReadHeld(offset, entries, wanted, ring, sink);
+}
+
+// Asked at the end of each job: looks only at entries that have not been looked at.
+bool WatchReader::HoldsAnyOf(size_t offset, uint32_t entries, uint64_t writer, Ring* ring) {
+  bool any = false;
+  WatchEntry entry;
+  for (auto& [index, of] : ring->held) {
+    if (of == 0 && ReadEntry(offset, entries, index, &entry) == Found::kWhole) of = entry.writer;
+    any = any || of == writer;
+  }
+  return any;
 }
 
 void WatchReader::ReadHeld(size_t offset, uint32_t entries, Wanted wanted, Ring* ring,

@@ -79,6 +79,7 @@ class WatchReader {
   Found ReadEntry(size_t offset, uint32_t entries, uint64_t index, WatchEntry* entry) const;
   void Read(size_t offset, uint32_t entries, const WatchRing& head, Wanted wanted, Ring* ring,
             const Sink& sink);
+  bool HoldsAnyOf(size_t offset, uint32_t entries, uint64_t writer, Ring* ring);
   void ReadHeld(size_t offset, uint32_t entries, Wanted wanted, Ring* ring, const Sink& sink);
   static void Tell(const WatchEntry& entry, uint64_t index, Ring* ring, const Sink& sink);
 

@@ -50,6 +50,7 @@ void ThreadCall::NoteEnded(int ended) {
   note.tid = ::gettid();
   note.slot = kNoSlot;
   if (had_streams) note.flags |= kHasStreams;
+  if (wrote_watched()) note.flags |= kHasWrites;
   if (Lies(Lie::kForkAsThread) && !job().thread()) {
     note.kind = NoteKind::kExited;
     note.code = CLD_EXITED;

@@ -92,6 +92,20 @@ TEST_F(ParentThreadsTest, MakesPipesOnlyForACallThatWrites) {
   EXPECT_EQ(driver_.outputs().count(quiet), 0u);
 }
 
+TEST_F(ParentThreadsTest, SaysAtTheEndOfACallWhetherItWroteWhatIsWatched) {
+  const auto has_written = [this](const std::string& cell) {
+    const SeenNote* const end = driver_.AwaitEnd(Start("add", {Text(cell), Int(1)}, kThread));
+    return end != nullptr && (end->note.flags & kHasWrites) != 0;
+  };
+  EXPECT_FALSE(has_written("watched")) << "not yet";
+  internal::v1::ToParent watch;
+  watch.mutable_watch_cells()->set_generation(1);
+  watch.mutable_watch_cells()->add_cells("watched");
+  driver_.Send(watch);
+  EXPECT_TRUE(has_written("watched"));
+  EXPECT_FALSE(has_written("other"));
+}
+
 TEST_F(ParentThreadsTest, TakesPthreadExitForTheEndOfTheCall) {
   EXPECT_EQ(RunForInt("thread_exit", {}, kThread), 5);
   EXPECT_TRUE(Run("nothing", {}, kThread).returned);
