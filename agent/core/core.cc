@@ -115,13 +115,18 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   // Also where the next life of its parent has begun.
   const auto parent = parents_.find(job->parent.name);
   if (parent != parents_.end()) parent->second.live[job->is_thread()].erase(job->key);
-  job->environment.Clear();  // Of one that was never sent.
+  SpendEnvironment(job, batch);
   job->arguments.clear();
   ended_.push_back(job->key);
   if (!job->output_closed) just_ended_.push_back(job->key);
   if (const std::optional<uint64_t> forgotten = ForgetOldest())
     batch->effects.push_back(ForgetJobEffect{*forgotten});
   Dispatch(now, batch);
+}
+
+void Core::SpendEnvironment(CoreJob* job, Batch* batch) {
+  job->environment.Clear();
+  if (std::exchange(job->keeps_environment, false)) batch->spent_environments.push_back(job->key);
 }
 
 std::optional<uint64_t> Core::ForgetOldest() {

@@ -21,6 +21,7 @@
 #include "brood/v1/job_service.pb.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/job/mode_choice.h"
 
 namespace brood {
 
@@ -43,6 +44,8 @@ class Core {
 
   // ---- start: the journal's events in order, then the end of the replay.
   void Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event);
+  // What the predecessor kept for a job that may not have started; false if nobody needs it.
+  bool ReplayEnvironment(uint64_t job_key, v1::Environment environment);
   void EndReplay(Instant now, Batch* batch);
 
   // ---- wishes of clients (core_submit.cc, core_stop.cc, core_parents.cc)
@@ -134,6 +137,21 @@ class Core {
   void Dispatch(Instant now, Batch* batch);
   void Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch);
   void Leave(CoreJob* job);  // its line
+  void Enqueue(Instant now, CoreJob* job, Batch* batch);
+  void WaitAgain(Instant now, CoreJob* job, Batch* batch);
+  void CancelUnsent(Instant now, CoreJob* job, Batch* batch);
+  // A spec, read as the tasks of its parent say.
+  struct Reading {
+    ModeChoice choice;
+    std::vector<v1::Value> arguments;
+  };
+  Result<Reading> ReadSpec(const v1::JobSpec& spec, const ParentEntry& parent) const;
+  Status Bind(CoreJob* job, const ParentEntry& parent);  // of a replayed job
+  void BindReplayed(Instant now, ParentEntry* parent, Batch* batch);
+  void FailLine(Instant now, ParentEntry* parent, const std::string& why, Batch* batch);
+  // Why a replayed job that has not started can not be; nothing if it can.
+  static std::optional<std::string> WhyNotAgain(const CoreJob& job);
+  void SpendEnvironment(CoreJob* job, Batch* batch);
   void BeginParent(ParentEntry* parent, Batch* batch);
 
   void Stop(Instant now, CoreJob* job, Batch* batch);
@@ -151,6 +169,8 @@ class Core {
   void AskAdopter(const CoreJob& job, Batch* batch);
   void MatchOrphans(Instant now, ParentEntry* ended, Batch* batch);
   void Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch);
+  // It was never sent, and will not be.
+  void LoseUnsent(Instant now, CoreJob* job, const std::string& why, Batch* batch);
   void LoseThread(Instant now, CoreJob* job, const std::string& culprit, Batch* batch);
 
   const CoreOptions options_;

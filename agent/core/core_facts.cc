@@ -32,6 +32,7 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
   if (job == nullptr || fact.attempt != job->view.attempt()) return;
   job->slot = fact.slot;  // No event has it: an agent that returns learns it anew.
   if (job->started()) return;
+  SpendEnvironment(job, batch);
   job->start_ns = fact.start_ns;
   job->pgid = fact.pgid;
   v1::Event& event = Begin(now, job, v1::OBSERVER_PARENT, fact.evidence);

@@ -23,11 +23,13 @@ struct CoreJob {
   v1::Mode mode = v1::MODE_FORK;  // chosen at its receipt
   std::string reason;
   std::vector<v1::Value> arguments;
-  v1::Environment environment;  // until it is sent
-  int64_t starting_ns = 0;      // CLOCK_BOOTTIME of its attempt: its time-out counts from here
-  bool replayed = false;        // an earlier agent took it in
-  uint64_t ticket = 0;          // place in its line while it is queued
-  ParentKey parent;             // the life it was sent to
+  v1::Environment environment;     // until it has started
+  bool keeps_environment = false;  // for the next agent too
+  int64_t starting_ns = 0;         // CLOCK_BOOTTIME of its attempt: its time-out counts from here
+  bool replayed = false;           // an earlier agent took it in
+  bool queued_said = false;
+  uint64_t ticket = 0;  // place in its line while it is queued
+  ParentKey parent;     // the life it was sent to
 
   // From its STARTED note.
   int64_t start_ns = 0;

@@ -110,6 +110,7 @@ void Core::OnParentReady(Instant now, const ParentKey& key, std::vector<v1::Task
   for (v1::Task& task : tasks) parent->tasks[task.name()] = std::move(task);
   parent->libraries = std::move(libraries);
   if (parent->state == v1::PARENT_STATE_STARTING) parent->state = v1::PARENT_STATE_RUNNING;
+  BindReplayed(now, parent, batch);
   // The agent may have died between the journal and the parent: then nobody will ever start those.
   AskKnownEffect asked{key, {}};
   for (const std::set<uint64_t>& live : parent->live) {
@@ -126,11 +127,34 @@ void Core::OnUnknownToParent(Instant now, const ParentKey& key,
                              const std::vector<uint64_t>& job_keys, Batch* batch) {
   for (const uint64_t job_key : job_keys) {
     CoreJob* const job = Live(job_key);
-    if (job == nullptr || job->parent != key || job->started()) continue;
-    Lose(now, job, "the agent ended before the job was sent to its parent", batch);
-    CloseOutput(now, job, v1::OutputClosed(), batch);
-    CleanIfDone(now, job, batch);
+    ParentEntry* const parent = Current(key);
+    if (job == nullptr || job->parent != key || job->started() || parent == nullptr) continue;
+    if (job->cause == v1::END_CAUSE_CANCELLED) {
+      CancelUnsent(now, job, batch);
+      continue;
+    }
+    std::optional<std::string> why = WhyNotAgain(*job);
+    if (!why && job->cause != v1::END_CAUSE_UNSPECIFIED) why = "its time was over";
+    if (!why && parent->state != v1::PARENT_STATE_RUNNING) why = "its parent is ending";
+    if (!why) {
+      if (const Status refused = Bind(job, *parent)) why = refused->message;
+    }
+    if (why) {
+      LoseUnsent(now, job, "the agent ended before the job was sent to its parent, and " + *why,
+                 batch);
+      continue;
+    }
+    // The attempt is spent, and ran nothing: another one.
+    DisarmTimers(job);
+    --running_[job->is_thread()];
+    Launch(now, job, parent, batch);
   }
+}
+
+void Core::LoseUnsent(Instant now, CoreJob* job, const std::string& why, Batch* batch) {
+  Lose(now, job, why, batch);
+  CloseOutput(now, job, v1::OutputClosed(), batch);
+  CleanIfDone(now, job, batch);
 }
 
 // It never ran.
@@ -146,7 +170,11 @@ void Core::OnParentFailed(Instant now, const ParentKey& key, const std::string& 
   ParentEntry* const parent = Current(key);
   if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) return;
   parent->state = v1::PARENT_STATE_ENDED;
-  // What waits for it would wait for ever.
+  FailLine(now, parent, why, batch);
+}
+
+// What waits for it would wait for ever.
+void Core::FailLine(Instant now, ParentEntry* parent, const std::string& why, Batch* batch) {
   for (auto& line : parent->lines) {
     while (!line.empty()) {
       CoreJob* const job = Get(line.begin()->second);
@@ -154,7 +182,7 @@ void Core::OnParentFailed(Instant now, const ParentKey& key, const std::string& 
       v1::FailedToStart* const failed =
           Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_failed_to_start();
       failed->set_step("parent");
-      failed->set_message("parent '" + key.name + "' could not be started: " + why);
+      failed->set_message("parent '" + parent->key.name + "' could not be started: " + why);
       Emit(job, batch);
       EndJob(now, job, batch);
       CloseOutput(now, job, v1::OutputClosed(), batch);

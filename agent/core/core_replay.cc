@@ -90,9 +90,12 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   if (event.has_received()) {
     const v1::JobSpec& spec = event.received().spec();
     job.digest = event.received().spec_digest();
+    job.mode = event.unit().mode();
+    job.parent.name = event.unit().parent();
     job.kill_grace_ns =
         spec.has_kill_grace() ? DurationNanos(spec.kill_grace()) : kKillGraceDefaultNanos;
   }
+  if (event.has_queued()) job.queued_said = true;
   if (event.has_starting()) {
     job.starting_ns = DurationNanos(event.mono());
     job.mode = event.starting().mode();
@@ -130,6 +133,7 @@ void Core::EndReplay(Instant now, Batch* batch) {
     if (entry.second.state != v1::PARENT_STATE_ENDED)
       entry.second.state = v1::PARENT_STATE_STARTING;
   }
+  std::vector<CoreJob*> waited;
   for (auto& entry : jobs_) {
     CoreJob& job = *entry.second;
     if (job.ended) {
@@ -137,10 +141,7 @@ void Core::EndReplay(Instant now, Batch* batch) {
       continue;
     }
     if (job.view.attempt() == 0) {
-      // Received and not sent: its environment lived in the agent's memory only.
-      Lose(now, &job, "the agent ended while the job was waiting", batch);
-      CloseOutput(now, &job, v1::OutputClosed(), batch);
-      CleanIfDone(now, &job, batch);
+      waited.push_back(&job);
       continue;
     }
     job.holds_slot = true;
@@ -156,6 +157,67 @@ void Core::EndReplay(Instant now, Batch* batch) {
       Stop(now, &job, batch);
     } else {
       ArmTimeout(&job);
+    }
+  }
+  // In the order of their receipt, once all slots that are held are known.
+  for (CoreJob* const job : waited) WaitAgain(now, job, batch);
+  for (auto& entry : parents_) {
+    if (entry.second.state == v1::PARENT_STATE_ENDED && entry.first != kDefaultParent)
+      FailLine(now, &entry.second, "it ended", batch);
+  }
+}
+
+std::optional<std::string> Core::WhyNotAgain(const CoreJob& job) {
+  const v1::JobSpec& spec = job.view.spec();
+  if (spec.what_case() == v1::JobSpec::WHAT_NOT_SET) return "the journal no longer has its spec";
+  if (spec.has_environment() && !job.keeps_environment) return "its environment is not kept";
+  if (spec.stdin_stream()) return "its input was in that agent's memory";
+  return std::nullopt;
+}
+
+void Core::WaitAgain(Instant now, CoreJob* job, Batch* batch) {
+  if (job->cause == v1::END_CAUSE_CANCELLED) return CancelUnsent(now, job, batch);
+  if (const std::optional<std::string> why = WhyNotAgain(*job)) {
+    return LoseUnsent(now, job, "the agent ended while the job was waiting, and " + *why, batch);
+  }
+  parents_[job->parent.name].key.name = job->parent.name;
+  Enqueue(now, job, batch);
+}
+
+bool Core::ReplayEnvironment(uint64_t job_key, v1::Environment environment) {
+  CoreJob* const job = Live(job_key);
+  if (job == nullptr || job->started()) return false;
+  job->environment = std::move(environment);
+  job->keeps_environment = true;
+  return true;
+}
+
+Status Core::Bind(CoreJob* job, const ParentEntry& parent) {
+  Result<Reading> reading = ReadSpec(job->view.spec(), parent);
+  if (!reading) return reading.error();
+  job->arguments = std::move(reading->arguments);
+  job->reason = reading->choice.mode == job->mode ? std::move(reading->choice.reason)
+                                                  : "chosen when the job was received";
+  return Ok();
+}
+
+// An earlier agent has read them with the tasks that the parent had then.
+void Core::BindReplayed(Instant now, ParentEntry* parent, Batch* batch) {
+  for (const auto& line : parent->lines) {
+    for (const auto& [ticket, job_key] : std::map<uint64_t, uint64_t>(line)) {
+      CoreJob* const job = Get(job_key);
+      if (!job->replayed || !job->reason.empty()) continue;
+      const Status refused = Bind(job, *parent);
+      if (!refused) continue;
+      Leave(job);
+      v1::FailedToStart* const failed =
+          Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_failed_to_start();
+      failed->set_step("call");
+      failed->set_message(refused->message);
+      Emit(job, batch);
+      EndJob(now, job, batch);
+      CloseOutput(now, job, v1::OutputClosed(), batch);
+      CleanIfDone(now, job, batch);
     }
   }
 }

@@ -63,12 +63,16 @@ Status Core::Cancel(Instant now, const std::string& job_id, int64_t grace_ns, co
     return Ok();
   }
   Leave(job);
+  CancelUnsent(now, job, batch);
+  return Ok();
+}
+
+void Core::CancelUnsent(Instant now, CoreJob* job, Batch* batch) {
   Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_cancelled();
   Emit(job, batch);
   EndJob(now, job, batch);
   CloseOutput(now, job, v1::OutputClosed(), batch);  // It never had any.
   CleanIfDone(now, job, batch);
-  return Ok();
 }
 
 uint32_t Core::CancelAll(Instant now, int64_t grace_ns, Batch* batch) {

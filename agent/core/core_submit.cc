@@ -27,6 +27,29 @@ v1::SubmittedJob Refused(const std::string& job_id, const Error& error) {
 
 }  // namespace
 
+Result<Core::Reading> Core::ReadSpec(const v1::JobSpec& spec, const ParentEntry& parent) const {
+  Reading reading;
+  TaskTraits traits;
+  bool crashed = false;
+  if (spec.has_call()) {
+    const auto task = parent.tasks.find(spec.call().task());
+    if (task == parent.tasks.end()) {
+      return Error{ErrorCode::kNotFound, "NO_SUCH_TASK",
+                   "spec.call.task: parent '" + parent.key.name + "' has no task '" +
+                       spec.call().task() + "'; 'brood tasks' lists those it has",
+                   "spec.call.task"};
+    }
+    Result<std::vector<v1::Value>> bound = BindArguments(task->second, spec.call());
+    if (!bound) return bound.error();
+    reading.arguments = std::move(*bound);
+    traits.isolated = task->second.isolated();
+    traits.shares_memory = task->second.shares_memory();
+    crashed = crashed_libraries_.count(LibraryOf(spec.call().task())) > 0;
+  }
+  reading.choice = ChooseMode(spec, traits, crashed, options_.default_mode);
+  return reading;
+}
+
 v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, uint32_t digest,
                               uint64_t* job_key, Batch* batch) {
   const v1::JobSpec& spec = submission.spec();
@@ -65,26 +88,8 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
                          "spec.parent"});
   }
   ParentEntry& parent = found->second;
-  TaskTraits traits;
-  std::vector<v1::Value> arguments;
-  bool crashed = false;
-  if (spec.has_call()) {
-    const auto task = parent.tasks.find(spec.call().task());
-    if (task == parent.tasks.end()) {
-      return Refused(id, Error{ErrorCode::kNotFound, "NO_SUCH_TASK",
-                               "spec.call.task: parent '" + name + "' has no task '" +
-                                   spec.call().task() + "'; 'brood tasks' lists those it has",
-                               "spec.call.task"});
-    }
-    Result<std::vector<v1::Value>> bound = BindArguments(task->second, spec.call());
-    if (!bound) return Refused(id, bound.error());
-    arguments = std::move(*bound);
-    traits.isolated = task->second.isolated();
-    traits.shares_memory = task->second.shares_memory();
-    crashed = crashed_libraries_.count(LibraryOf(spec.call().task())) > 0;
-  }
-  ModeChoice choice = ChooseMode(spec, traits, crashed, options_.default_mode);
-  const bool thread = choice.mode == v1::MODE_THREAD;
+  Result<Reading> reading = ReadSpec(spec, parent);
+  if (!reading) return Refused(id, reading.error());
   if (queued_ >= options_.queue_limit) {
     return Refused(id, Error{ErrorCode::kResourceExhausted, "QUEUE_FULL",
                              "host '" + options_.host + "' has " + std::to_string(queued_) +
@@ -96,9 +101,9 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   CoreJob* const job = owned.get();
   job->key = next_key_++;
   job->digest = digest;
-  job->mode = choice.mode;
-  job->reason = std::move(choice.reason);
-  job->arguments = std::move(arguments);
+  job->mode = reading->choice.mode;
+  job->reason = std::move(reading->choice.reason);
+  job->arguments = std::move(reading->arguments);
   job->parent.name = name;
   job->kill_grace_ns =
       spec.has_kill_grace() ? DurationNanos(spec.kill_grace()) : kKillGraceDefaultNanos;
@@ -106,7 +111,11 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   job->view.set_host(options_.host);
   job->view.mutable_spec()->set_run_id(spec.run_id());  // Each event says it.
   job->view.set_parent(name);
-  job->environment = spec.environment();
+  if (spec.environment().ByteSizeLong() > 0) {
+    job->environment = spec.environment();
+    job->keeps_environment = true;
+    batch->environments.emplace_back(job->key, spec.environment().SerializeAsString());
+  }
   jobs_.emplace(job->key, std::move(owned));
   keys_.emplace(id, job->key);
   *job_key = job->key;
@@ -116,21 +125,27 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   received->set_spec_digest(digest);
   *received->mutable_spec() = spec;
   received->mutable_spec()->clear_environment();
+  // Not told, but that there was one.
+  if (job->keeps_environment) received->mutable_spec()->mutable_environment();
   Emit(job, batch);
-  job->ticket = next_ticket_++;
-  parent.lines[thread].emplace(job->ticket, job->key);
-  ++queued_;
   if (starts_itself && parent.state == v1::PARENT_STATE_ENDED) BeginParent(&parent, batch);
-  Dispatch(now, batch);
-  if (job->ticket != 0) {
-    uint64_t position = 0;
-    for (const auto& entry : parents_) position += entry.second.lines[thread].size();
-    Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_queued()->set_position(position);
-    Emit(job, batch);
-  }
+  Enqueue(now, job, batch);
   v1::SubmittedJob answer;
   answer.set_job_id(id);
   return answer;
+}
+
+void Core::Enqueue(Instant now, CoreJob* job, Batch* batch) {
+  const bool thread = job->is_thread();
+  job->ticket = next_ticket_++;
+  parents_.at(job->parent.name).lines[thread].emplace(job->ticket, job->key);
+  ++queued_;
+  Dispatch(now, batch);
+  if (job->ticket == 0 || job->queued_said) return;
+  uint64_t position = 0;
+  for (const auto& entry : parents_) position += entry.second.lines[thread].size();
+  Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_queued()->set_position(position);
+  Emit(job, batch);
 }
 
 void Core::Leave(CoreJob* job) {
@@ -174,7 +189,6 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
   start.parent = parent->key;
   FillStartFrame(*job, options_.host, &start.job);
   batch->effects.push_back(std::move(start));
-  job->environment.Clear();
   job->starting_ns = now.boot.ns;
   ArmTimeout(job);
 }

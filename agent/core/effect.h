@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -89,7 +90,11 @@ using Effect = std::variant<StartJobEffect, SignalJobEffect, StopCallEffect, Tre
 
 // What a step decided: facts to write, then things to do.
 struct Batch {
+  // Serialized environments of jobs, to be kept before the records are written.
+  std::vector<std::pair<uint64_t, std::string>> environments;
   std::vector<JournalRecord> records;
+  // Jobs whose environment nobody needs any more, once the records are written.
+  std::vector<uint64_t> spent_environments;
   std::vector<Effect> effects;
   bool empty() const { return records.empty() && effects.empty(); }
 };

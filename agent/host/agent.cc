@@ -103,7 +103,9 @@ Status Agent::Open() {
   if (!readable)
     return Error{ErrorCode::kDataLoss, "JOURNAL_DAMAGED", "the journal holds an event that is none",
                  ""};
-  sequencer_ = std::make_unique<Sequencer>(core_.get(), journal_.get(), clock_, this);
+  if (Status failed = ReplayEnvironments()) return failed;
+  sequencer_ =
+      std::make_unique<Sequencer>(core_.get(), journal_.get(), environments_.get(), clock_, this);
   Result<std::unique_ptr<Spool>> spool =
       Spool::Open(options_.state_directory + "/spool", loop_, this);
   if (!spool) return spool.error();
@@ -138,6 +140,22 @@ Status Agent::Open() {
   sequencer_->Commit();
   processes_ = std::make_unique<ProcessWatch>(options_.name, sequencer_.get(),
                                               [this] { return supervisor_pid_.load(); });
+  return Ok();
+}
+
+Status Agent::ReplayEnvironments() {
+  Result<std::unique_ptr<EnvironmentFile>> file =
+      EnvironmentFile::Open(options_.state_directory + "/environments");
+  if (!file) return file.error();
+  environments_ = std::move(*file);
+  std::vector<uint64_t> spent;
+  for (const auto& [job_key, bytes] : environments_->kept()) {
+    v1::Environment environment;
+    const bool read = environment.ParseFromString(*bytes);
+    if (!read || !core_->ReplayEnvironment(job_key, std::move(environment)))
+      spent.push_back(job_key);
+  }
+  environments_->Forget(spent);
   return Ok();
 }
 

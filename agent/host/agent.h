@@ -72,6 +72,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
  private:
   Agent(AgentOptions options, const Clock* clock, EventLoop* loop);
   Status Open();
+  Status ReplayEnvironments();
   Status OpenSupervisor();
   void AdoptParents();
 
@@ -111,6 +112,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   int64_t start_wall_ns_ = 0;
   uint64_t incarnation_ = 0;
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<EnvironmentFile> environments_;
   std::unique_ptr<Core> core_;
   EventFeed feed_;
   std::unique_ptr<Sequencer> sequencer_;

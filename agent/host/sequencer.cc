@@ -22,15 +22,7 @@ void Sequencer::Commit() {
     const bool busy = core_->queued() > 0;
     if (pending.batch.empty() && pending.done.empty() && !deadline_moved) break;
     mutex_.Unlock();
-    if (!pending.batch.records.empty()) {
-      if (const Status failed = journal_->Append(pending.batch.records)) {
-        // What was decided cannot be made true. To go on would be to acknowledge
-        // what nobody keeps: end here. Jobs, parents and supervisor go on, and
-        // note what happens; the next agent reads it.
-        spdlog::critical("the journal cannot be written: {}; the agent ends", failed->message);
-        std::_Exit(1);
-      }
-    }
+    Write(pending.batch);
     // The parents first: they work while the readers are told.
     if (!pending.batch.effects.empty()) listener_->OnEffects(std::move(pending.batch.effects));
     // Acknowledged, then published: a client learns that its job is there, then what it does.
@@ -41,6 +33,22 @@ void Sequencer::Commit() {
   }
   committing_ = false;
   mutex_.Unlock();
+}
+
+void Sequencer::Write(const Batch& batch) {
+  Status failed;
+  if (environments_ != nullptr && !batch.environments.empty())
+    failed = environments_->Keep(batch.environments);
+  if (!failed && !batch.records.empty()) failed = journal_->Append(batch.records);
+  if (failed) {
+    // What was decided cannot be made true. To go on would be to acknowledge
+    // what nobody keeps: end here. Jobs, parents and supervisor go on, and
+    // note what happens; the next agent reads it.
+    spdlog::critical("the journal cannot be written: {}; the agent ends", failed->message);
+    std::_Exit(1);
+  }
+  if (environments_ != nullptr && !batch.spent_environments.empty())
+    environments_->Forget(batch.spent_environments);
 }
 
 bool Sequencer::AllCommitted() const {

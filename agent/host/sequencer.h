@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "agent/core/core.h"
+#include "agent/journal/environment_file.h"
 #include "agent/journal/journal.h"
 #include "common/base/clock.h"
 
@@ -31,8 +32,14 @@ class CommitListener {
 // them to the journal, then has the effects performed, acknowledges and publishes.
 class Sequencer {
  public:
-  Sequencer(Core* core, Journal* journal, const Clock* clock, CommitListener* listener)
-      : core_(core), journal_(journal), clock_(clock), listener_(listener) {}
+  // `environments` may be null: then none is kept.
+  Sequencer(Core* core, Journal* journal, EnvironmentFile* environments, const Clock* clock,
+            CommitListener* listener)
+      : core_(core),
+        journal_(journal),
+        environments_(environments),
+        clock_(clock),
+        listener_(listener) {}
 
   // One input: `step(core, now, batch)`. Nothing is written before Commit.
   template <typename F>
@@ -72,9 +79,12 @@ class Sequencer {
     std::vector<std::function<void()>> done;
   };
 
+  void Write(const Batch& batch);
+
   mutable absl::Mutex mutex_;
   Core* const core_ ABSL_PT_GUARDED_BY(mutex_);
-  Journal* const journal_;  // used by the committer only
+  Journal* const journal_;               // used by the committer only
+  EnvironmentFile* const environments_;  // likewise
   const Clock* const clock_;
   CommitListener* const listener_;
   Pending pending_ ABSL_GUARDED_BY(mutex_);

@@ -177,7 +177,7 @@ bool Launcher::Prepare(StartJob* job, Prepared* prepared) {
   }
   prepared->job = std::move(*job);
   waiting_.pop_front();
-  if (!parts_.keys->Insert(prepared->job.job_key())) {
+  if (!parts_.keys->Take(prepared->job.job_key(), prepared->job.attempt())) {
     parts_.slots->Free(prepared->slot);
     return false;
   }

@@ -200,8 +200,8 @@ void Parent::OnFrame(ToParent frame) {
   for (const uint64_t job_key : frame.stop_calls()) threads_->RequestStop(job_key);
   for (const uint64_t job_key : frame.drained()) OnDrained(job_key);
   for (const uint64_t job_key : frame.ask_known()) {
-    // From here on it is known: should a late frame of the older agent bring it, it is not started.
-    if (keys_.Insert(job_key)) answer.add_unknown(job_key);
+    // Should a late frame of the older agent bring it, it is not started; another attempt is.
+    if (keys_.Refuse(job_key)) answer.add_unknown(job_key);
   }
   if (frame.has_read_memory()) {
     cells_.Answer(frame.read_memory(), NameJob, threads_.get(), answer.mutable_memory());
@@ -231,7 +231,7 @@ void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {
 }
 
 void Parent::StartCall(StartJob job) {
-  if (!keys_.Insert(job.job_key())) return;
+  if (!keys_.Take(job.job_key(), job.attempt())) return;
   if (job.thread() || Lies(Lie::kForkAsThread)) {
     threads_->Start(std::move(job));
   } else {

@@ -6,6 +6,8 @@
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -70,6 +72,44 @@ TEST(AgentRestartTest, ATimeOutHoldsAndTheSpecIsStillKnown) {
   EXPECT_EQ(agent.GetJob("timed").outcome(), v1::OUTCOME_TIMED_OUT);
   EXPECT_EQ(agent.GetJob("timed").spec().command().argv(1), "3600");
   EXPECT_EQ(agent.GetJob("timed").spec().labels().at("of"), "a test");
+}
+
+TEST(AgentRestartTest, JobsThatWaitAreRunByTheNextAgentWithTheirEnvironment) {
+  AgentProcess agent({"--slots", "1", "--thread-slots", "1"});
+  const std::string gate = agent.directory() + "/gate";
+  v1::SubmitJobsRequest submit;
+  *submit.add_jobs() =
+      CommandJob("first", {"sh", "-c", "while [ ! -e " + gate + " ]; do sleep 0.02; done"});
+  for (const char* const id : {"second", "third"}) {
+    v1::JobSubmission* const job = submit.add_jobs();
+    *job = CommandJob(id, {"sh", "-c", "echo $OF"});
+    v1::EnvironmentVariable* const variable = job->mutable_spec()->mutable_environment()->add_set();
+    variable->set_name("OF");
+    variable->set_value(std::string("the ") + id);
+  }
+  *submit.add_jobs() = CallJob("call", v1::MODE_FORK, "demo.add", {"x", "4"});
+  v1::SubmitJobsResponse submitted;
+  grpc::ClientContext context;
+  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.WaitFor("first", [](const v1::Event& event) { return event.has_started(); });
+  agent.KillAndRestart();
+  EXPECT_EQ(agent.GetJob("call").state(), v1::JOB_STATE_QUEUED);
+  std::ofstream(gate).close();
+  for (const v1::JobSubmission& job : submit.jobs()) {
+    agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_cleaned(); });
+    EventOrder order;
+    for (const v1::Event& event : agent.Events(job.job_id())) {
+      const Status broken = order.Check(event);
+      EXPECT_FALSE(broken) << broken->message;
+    }
+  }
+  for (const char* const id : {"second", "third"}) {
+    EXPECT_EQ(OutputOf(agent.Events(id), v1::STREAM_STDOUT), std::string("the ") + id + "\n");
+  }
+  EXPECT_EQ(agent.GetJob("call").result().number_value(), 4);
+  // What is needed no more is not kept.
+  const std::string command = "grep -r --exclude-dir=spool 'the third' " + agent.directory() + "/state >/dev/null";
+  EXPECT_NE(std::system(command.c_str()), 0);
 }
 
 TEST(AgentRestartTest, ASecondAgentOnTheSameStateIsRefused) {

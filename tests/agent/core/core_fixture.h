@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -103,6 +104,11 @@ class CoreTest : public ::testing::Test {
       ASSERT_TRUE(event.ParseFromString(record.payload));
       core_->Replay(record.cursor, record.job_key, event);
     }
+    for (const auto& [job_key, bytes] : std::map<uint64_t, std::string>(environments_)) {
+      v1::Environment environment;
+      ASSERT_TRUE(environment.ParseFromString(bytes));
+      if (!core_->ReplayEnvironment(job_key, environment)) environments_.erase(job_key);
+    }
     Batch batch;
     core_->EndReplay(now_, &batch);
     Take(&batch);
@@ -129,6 +135,8 @@ class CoreTest : public ::testing::Test {
   }
 
   void Take(Batch* batch) {
+    for (const auto& [job_key, bytes] : batch->environments) environments_[job_key] = bytes;
+    for (const uint64_t job_key : batch->spent_environments) environments_.erase(job_key);
     for (const JournalRecord& record : batch->records) {
       v1::Event event;
       ASSERT_TRUE(event.ParseFromString(record.payload));
@@ -165,6 +173,7 @@ class CoreTest : public ::testing::Test {
   std::unique_ptr<Core> core_;
   EventOrder order_;
   std::vector<JournalRecord> records_;
+  std::map<uint64_t, std::string> environments_;  // kept, by job key
   std::vector<v1::Event> events_;
   std::vector<Effect> effects_;
 };

@@ -257,117 +257,6 @@ TEST_F(CoreTest, AnEndedParentsUnstartedJobsAreLostAndDidNotRun) {
   EXPECT_FALSE(events_.back().lost().may_have_run());
 }
 
-TEST_F(CoreTest, AReplayOfTheJournalIsTheSameState) {
-  StartParent();
-  Submit("a");
-  Submit("t", v1::MODE_THREAD);
-  Started("a", 10);
-  Started("t", 500);
-  Exited("a", 3);
-  Closed("a");
-  const std::string before = core_->Find("a")->view.SerializeAsString();
-  Reboot();
-  EXPECT_EQ(core_->Find("a")->view.SerializeAsString(), before);
-  // What ran goes on: its end is taken when it comes.
-  Batch batch;
-  core_->OnThreadEnded(
-      now_, ThreadEndedFact{core_->Find("t")->key, CallResult{v1::Value(), std::nullopt, false}},
-      &batch);
-  Take(&batch);
-  EXPECT_EQ(core_->Find("t")->view.outcome(), v1::OUTCOME_RETURNED);
-}
-
-TEST_F(CoreTest, WhatWasBeingCancelledWhenTheAgentDiedIsEndedByTheNextOne) {
-  StartParent();
-  Submit("a");
-  Started("a", 10);
-  Cancel("a", 5);
-  Reboot();
-  ASSERT_EQ(Effects<SignalJobEffect>().size(), 2u);
-  EXPECT_FALSE(Effects<SignalJobEffect>()[1].parent_lives);
-  EXPECT_TRUE(Effects<TreeEffect>().empty());
-  Advance(5);
-  EXPECT_EQ(Effects<TreeEffect>().size(), 1u);
-}
-
-TEST_F(CoreTest, ATimeOutIsCountedFromTheStartThroughTheAgentsDeath) {
-  StartParent();
-  Submit("a", v1::MODE_AUTO, 10);
-  Started("a", 10);
-  Advance(4);
-  Reboot();
-  Advance(5);
-  EXPECT_EQ(core_->Find("a")->cause, v1::END_CAUSE_UNSPECIFIED);
-  Advance(1);
-  EXPECT_EQ(core_->Find("a")->cause, v1::END_CAUSE_TIMED_OUT);
-}
-
-TEST_F(CoreTest, ATimeOutThatPassedWhileNoAgentLivedIsDoneAtOnce) {
-  StartParent();
-  Submit("a", v1::MODE_AUTO, 10);
-  Started("a", 10);
-  now_.boot.ns += 3'600'000'000'000;
-  Reboot();
-  Advance(0);
-  EXPECT_EQ(core_->Find("a")->cause, v1::END_CAUSE_TIMED_OUT);
-}
-
-TEST_F(CoreTest, WhatTheParentNeverHeardOfIsLostAndDidNotRun) {
-  StartParent();
-  Submit("a");
-  Submit("b");
-  Started("b", 10);
-  Reboot();
-  Batch batch;
-  core_->OnParentReady(now_, parent_, {}, {}, &batch);
-  Take(&batch);
-  const uint64_t key = core_->Find("a")->key;
-  ASSERT_EQ(Effects<AskKnownEffect>().size(), 1u);
-  EXPECT_THAT(Effects<AskKnownEffect>()[0].job_keys, ElementsAre(key));
-  core_->OnUnknownToParent(now_, parent_, {key}, &batch);
-  Take(&batch);
-  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_LOST);
-  EXPECT_TRUE(core_->Find("a")->view.cleaned());
-  EXPECT_EQ(core_->Find("b")->view.state(), v1::JOB_STATE_RUNNING);
-}
-
-TEST_F(CoreTest, ALivingJobWhoseFirstEventsAreNoLongerKeptGoesOn) {
-  StartParent();
-  Submit("a");
-  Started("a", 10);
-  Batch batch;
-  core_->OnProgress(now_.wall, core_->Find("a")->key, CallProgress{now_.boot.ns, 0.5, ""}, &batch);
-  Take(&batch);
-  // Of the job its last event is left.
-  const uint64_t last = records_.back().cursor;
-  std::erase_if(records_, [last](const JournalRecord& record) {
-    return record.job_key != 0 && record.cursor != last;
-  });
-  Reboot();
-  const v1::Job& job = core_->Find("a")->view;
-  EXPECT_EQ(job.state(), v1::JOB_STATE_RUNNING);
-  EXPECT_EQ(job.pid(), 10);
-  EXPECT_EQ(job.attempt(), 1u);
-  EXPECT_EQ(core_->Find("a")->kill_grace_ns, kKillGraceDefaultNanos) << "a cancel begins with TERM";
-  Exited("a", 3);
-  EXPECT_EQ(job.exit_code(), 3);
-}
-
-TEST_F(CoreTest, OfAnEndedJobWhoseEndIsNoLongerKeptTheEndIsUnknown) {
-  StartParent();
-  Submit("a");
-  Started("a", 10);
-  Exited("a", 3);
-  Closed("a");
-  const uint64_t last = records_.back().cursor;
-  std::erase_if(records_, [last](const JournalRecord& record) {
-    return record.job_key != 0 && record.cursor != last;
-  });
-  Reboot();
-  EXPECT_EQ(core_->Find("a")->view.state(), v1::JOB_STATE_ENDED);
-  EXPECT_FALSE(core_->Find("a")->view.has_exit_code());
-}
-
 TEST_F(CoreTest, NoEventAndNoViewHasTheEnvironment) {
   StartParent();
   v1::JobSubmission job;
@@ -398,16 +287,6 @@ TEST_F(CoreTest, AJobsTextThatIsNotUtf8CanBeReadAgain) {
   EXPECT_EQ(events_.back().progress().text(), "cut \uFFFD");
   Reboot();
   EXPECT_NE(core_->Find("a"), nullptr);
-}
-
-TEST_F(CoreTest, AJobThatWaitedWhenTheAgentDiedIsLostAndDidNotRun) {
-  StartParent();
-  Submit("a");
-  Submit("b");
-  Submit("c");
-  Reboot();
-  EXPECT_THAT(Payloads("c"), ElementsAre(Payload::kReceived, Payload::kQueued, Payload::kLost,
-                                         Payload::kOutputClosed, Payload::kCleaned));
 }
 
 TEST_F(CoreTest, TheSameInputsGiveTheSameBytes) {

@@ -105,6 +105,24 @@ TEST_F(ParentAgentsTest, SaysOfWhichJobsItNeverHeardAndThenNeverStartsThem) {
   ASSERT_NE(driver_.AwaitEnd(driver_.Start(ParentDriver::Command({"/bin/true"}))), nullptr);
   EXPECT_EQ(driver_.Count(kCall, NoteKind::kStarted), 0u);
   EXPECT_EQ(driver_.Count(kCommand, NoteKind::kStarted), 0u);
+  // An agent that asks again hears the same: it has not started.
+  ask.Clear();
+  for (const uint64_t key : {kCall, kCommand}) ask.add_ask_known(key);
+  driver_.Send(ask);
+  ASSERT_TRUE(driver_.Wait([&] { return driver_.unknown().size() == 4; }));
+  // Another attempt is another matter, once.
+  call.set_attempt(2);
+  command.set_attempt(2);
+  for (int i = 0; i < 2; ++i) {
+    driver_.Start(call);
+    driver_.Start(command);
+  }
+  ASSERT_NE(driver_.AwaitEnd(kCall), nullptr);
+  ASSERT_NE(driver_.AwaitEnd(kCommand), nullptr);
+  ASSERT_NE(driver_.AwaitEnd(Start("nothing", {}, kThread)), nullptr);
+  ASSERT_NE(driver_.AwaitEnd(driver_.Start(ParentDriver::Command({"/bin/true"}))), nullptr);
+  EXPECT_EQ(driver_.Count(kCall, NoteKind::kStarted), 1u);
+  EXPECT_EQ(driver_.Count(kCommand, NoteKind::kStarted), 1u);
 }
 
 TEST_F(ParentAgentsTest, ListensWhereOnlyItsOwnerMayKnock) {

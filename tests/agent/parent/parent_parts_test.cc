@@ -50,10 +50,10 @@ TEST(GateTest, ClosesOnlyWhenNobodyIsInside) {
 TEST(JobKeysTest, TakesEachOnce) {
   JobKeys keys;
   for (const uint64_t key : {uint64_t{1}, uint64_t{4095}, uint64_t{4096}, UINT64_MAX}) {
-    EXPECT_TRUE(keys.Insert(key));
-    EXPECT_FALSE(keys.Insert(key));
+    EXPECT_TRUE(keys.Take(key, 1));
+    EXPECT_FALSE(keys.Take(key, 1));
   }
-  EXPECT_TRUE(keys.Insert(2));
+  EXPECT_TRUE(keys.Take(2, 1));
 }
 
 TEST(ParentOptionsTest, NamesWhatIsMissingOrWrong) {
