@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "brood/v1/event.pb.h"
+#include "tests/chaos/ledger.h"
+
+namespace brood::chaos {
+
+// What a job was made to do.
+struct Plan {
+  int exit_code = 0;     // of a command
+  int64_t returned = 0;  // of a call
+  std::string output;    // to stdout
+  bool is_command = false;
+  bool may_be_cancelled = false;  // somebody asked, or tried to
+};
+
+// What was seen of a host whose processes were killed now and then.
+struct Observed {
+  std::map<std::string, Plan> plans;            // of all jobs that were submitted, by id
+  std::set<std::string> acknowledged;           // those whose submission was answered
+  std::vector<v1::Event> journal;               // from its first event to its last, with output
+  std::vector<std::vector<uint64_t>> watchers;  // the cursors that each was handed, from the first
+  std::map<std::string, Ledger::Runs> ledger;
+};
+
+// What brood promises wherever only agents died; a sentence for each breach, at most a few for one
+// rule. Pure. The rules:
+//  1. An acknowledged job is in the journal; its events follow the order of docs/events.md, to
+//  CLEANED.
+//  2. A job that nobody acknowledged is there as a whole, or has not run.
+//  3. No job's code begins twice. One that exited or returned has begun and come to its end; one
+//  that
+//     never started has not begun.
+//  4. Exit codes, returned values and output are what the job made; none is unknown, no job is
+//  LOST.
+//  5. Only a job that somebody cancelled ends by it.
+//  6. Each watcher is handed every event once, in order.
+std::vector<std::string> Judge(const Observed& observed);
+
+}  // namespace brood::chaos
