@@ -118,7 +118,13 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   SpendEnvironment(job, batch);
   job->arguments.clear();
   ended_.push_back(job->key);
-  if (!job->output_closed) just_ended_.push_back(job->key);
+  if (!job->output_closed) {
+    // Of a parent that an earlier agent had started, the streams are here once it is ready.
+    const ParentEntry* const current = Current(job->parent);
+    const bool awaited =
+        job->replayed && current != nullptr && current->state == v1::PARENT_STATE_STARTING;
+    (awaited ? unclosed_ : just_ended_).push_back(job->key);
+  }
   if (const std::optional<uint64_t> forgotten = ForgetOldest())
     batch->effects.push_back(ForgetJobEffect{*forgotten});
   Dispatch(now, batch);

@@ -84,6 +84,8 @@ class Core {
   void OnStillStuck(uint64_t job_key, Batch* batch);
   void OnReparented(Instant now, const ReparentedFact& fact, Batch* batch);
   void OnTree(Instant now, uint64_t job_key, const std::vector<v1::Unit>& survivors, Batch* batch);
+  // Another supervisor is there: what the one before was asked for and did not do is asked again.
+  void OnSupervisorChanged(Batch* batch);
   void OnParentStarted(Instant now, const ParentKey& parent, const v1::Unit& unit, Batch* batch);
   void OnParentReady(Instant now, const ParentKey& parent, std::vector<v1::Task> tasks,
                      std::vector<std::string> libraries, Batch* batch);
@@ -149,10 +151,14 @@ class Core {
   Status Bind(CoreJob* job, const ParentEntry& parent);  // of a replayed job
   void BindReplayed(Instant now, ParentEntry* parent, Batch* batch);
   void FailLine(Instant now, ParentEntry* parent, const std::string& why, Batch* batch);
-  // Why a replayed job that has not started can not be; nothing if it can.
+  // Why a job that was sent or waited in another life, and has not started, can not be started now;
+  // nothing if it can.
   static std::optional<std::string> WhyNotAgain(const CoreJob& job);
+  bool CanWaitForNextLife(const CoreJob& job) const;
+  void WaitForNextLife(CoreJob* job, ParentEntry* parent);
   void SpendEnvironment(CoreJob* job, Batch* batch);
   void BeginParent(ParentEntry* parent, Batch* batch);
+  void AskForStart(const ParentEntry& parent, Batch* batch);
 
   void Stop(Instant now, CoreJob* job, Batch* batch);
   void SendSignal(const CoreJob& job, int32_t signal, bool whole_group, Batch* batch);
@@ -168,6 +174,7 @@ class Core {
   void CleanIfDone(Instant now, CoreJob* job, Batch* batch);
   void AskAdopter(const CoreJob& job, Batch* batch);
   void MatchOrphans(Instant now, ParentEntry* ended, Batch* batch);
+  void TakeUnclosed(const ParentKey& parent);
   void Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch);
   // It was never sent, and will not be.
   void LoseUnsent(Instant now, CoreJob* job, const std::string& why, Batch* batch);
@@ -177,13 +184,14 @@ class Core {
   v1::HostState state_ = v1::HOST_STATE_READY;
   uint64_t next_cursor_ = 1;
   uint64_t next_key_ = 1;
-  uint64_t next_ticket_ = 1;
   v1::Event scratch_;
 
   Jobs jobs_;
   std::unordered_map<std::string, uint64_t> keys_;
   std::deque<uint64_t> ended_;  // oldest first
   std::vector<uint64_t> just_ended_;
+  // Replayed jobs that had ended and whose output had not: their parent has their streams.
+  std::vector<uint64_t> unclosed_;
   std::vector<uint64_t> forgotten_;  // while the journal is replayed
   std::map<std::string, ParentEntry> parents_;
   std::deque<v1::Parent> ended_parents_;

@@ -28,8 +28,8 @@ struct CoreJob {
   int64_t starting_ns = 0;         // CLOCK_BOOTTIME of its attempt: its time-out counts from here
   bool replayed = false;           // an earlier agent took it in
   bool queued_said = false;
-  uint64_t ticket = 0;  // place in its line while it is queued
-  ParentKey parent;     // the life it was sent to
+  bool waits = false;  // in its line
+  ParentKey parent;    // the life it was sent to
 
   // From its STARTED note.
   int64_t start_ns = 0;

@@ -16,12 +16,23 @@ void Core::BeginParent(ParentEntry* parent, Batch* batch) {
   parent->seq = 0;
   parent->unit.Clear();
   parent->asked_end = v1::PARENT_END_UNSPECIFIED;
+  AskForStart(*parent, batch);
+}
+
+void Core::AskForStart(const ParentEntry& parent, Batch* batch) {
   StartParentEffect start;
-  start.parent = parent->key;
-  start.libraries = parent->asked_libraries;
+  start.parent = parent.key;
+  start.libraries = parent.asked_libraries;
   // A slot is held until the agent has read the job's end: room for as many again.
   start.call_slots = 2 * options_.process_slots + 16;
   batch->effects.push_back(std::move(start));
+}
+
+void Core::OnSupervisorChanged(Batch* batch) {
+  for (const auto& [name, parent] : parents_) {
+    if (parent.state == v1::PARENT_STATE_STARTING && !parent.unit.has_pid())
+      AskForStart(parent, batch);
+  }
 }
 
 Result<ParentKey> Core::StartParent(Instant, const std::string& name,
@@ -94,6 +105,15 @@ Result<ParentKey> Core::EndParent(Instant, const std::string& name, v1::ParentEn
 }
 
 void Core::OnParentStarted(Instant now, const ParentKey& key, const v1::Unit& unit, Batch* batch) {
+  ParentEntry& entry = parents_[key.name];
+  if (key.incarnation > entry.key.incarnation && entry.state == v1::PARENT_STATE_ENDED) {
+    // An earlier agent had asked for it, and did not live to hear of it.
+    entry.key = key;
+    entry.state = v1::PARENT_STATE_STARTING;
+    entry.seq = 0;
+    entry.unit.Clear();
+    entry.asked_end = v1::PARENT_END_UNSPECIFIED;
+  }
   ParentEntry* const parent = Current(key);
   if (parent == nullptr || parent->unit.has_pid()) return;
   parent->unit = unit;
@@ -111,6 +131,7 @@ void Core::OnParentReady(Instant now, const ParentKey& key, std::vector<v1::Task
   parent->libraries = std::move(libraries);
   if (parent->state == v1::PARENT_STATE_STARTING) parent->state = v1::PARENT_STATE_RUNNING;
   BindReplayed(now, parent, batch);
+  TakeUnclosed(key);
   // The agent may have died between the journal and the parent: then nobody will ever start those.
   AskKnownEffect asked{key, {}};
   for (const std::set<uint64_t>& live : parent->live) {
@@ -177,7 +198,7 @@ void Core::OnParentFailed(Instant now, const ParentKey& key, const std::string& 
 void Core::FailLine(Instant now, ParentEntry* parent, const std::string& why, Batch* batch) {
   for (auto& line : parent->lines) {
     while (!line.empty()) {
-      CoreJob* const job = Get(line.begin()->second);
+      CoreJob* const job = Get(*line.begin());
       Leave(job);
       v1::FailedToStart* const failed =
           Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_failed_to_start();
@@ -227,7 +248,8 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
   parent->state = v1::PARENT_STATE_ENDED;
 
   // Its threads ended with it, by the kernel's own doing. Its processes go on;
-  // the supervisor waits for them. What it was sent and did not start never ran.
+  // the supervisor waits for them. What it was sent and did not start never ran,
+  // and waits for the next life, if there is one.
   const std::set<uint64_t> threads = parent->live[1];
   const std::set<uint64_t> processes = parent->live[0];
   for (const std::set<uint64_t>& jobs : {threads, processes}) {
@@ -242,9 +264,14 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
         LoseThread(now, job, culprit_id, batch);
         continue;
       }
-      Lose(now, job, "its parent ended before it was started", batch);
+      if (CanWaitForNextLife(*job)) {
+        WaitForNextLife(job, parent);
+      } else {
+        Lose(now, job, "its parent ended before it was started", batch);
+      }
     }
   }
+  TakeUnclosed(key);
   MatchOrphans(now, parent, batch);
   // Somebody waits for the parent that starts by itself.
   const bool waited_for = !parent->lines[0].empty() || !parent->lines[1].empty();
@@ -254,6 +281,23 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
     parent->state = v1::PARENT_STATE_STARTING;  // So that the line is failed by the same rule.
     OnParentFailed(now, key, "it ended", batch);
   }
+}
+
+bool Core::CanWaitForNextLife(const CoreJob& job) const {
+  return job.parent.name == kDefaultParent && state_ != v1::HOST_STATE_STOPPING &&
+         job.cause == v1::END_CAUSE_UNSPECIFIED && job.view.attempt() < kAttemptsMax &&
+         !WhyNotAgain(job);
+}
+
+// At its old place in the line.
+void Core::WaitForNextLife(CoreJob* job, ParentEntry* parent) {
+  DisarmTimers(job);
+  job->holds_slot = false;
+  --running_[job->is_thread()];
+  parent->live[job->is_thread()].erase(job->key);
+  job->waits = true;
+  parent->lines[job->is_thread()].insert(job->key);
+  ++queued_;
 }
 
 void Core::AskAdopter(const CoreJob& job, Batch* batch) {

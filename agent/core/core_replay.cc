@@ -133,24 +133,35 @@ void Core::EndReplay(Instant now, Batch* batch) {
     if (entry.second.state != v1::PARENT_STATE_ENDED)
       entry.second.state = v1::PARENT_STATE_STARTING;
   }
+  // Done after the loop, which ends of jobs would disturb.
   std::vector<CoreJob*> waited;
+  std::vector<CoreJob*> ended_threads;
   for (auto& entry : jobs_) {
     CoreJob& job = *entry.second;
     if (job.ended) {
       CleanIfDone(now, &job, batch);
+      if (!job.output_closed) unclosed_.push_back(job.key);
       continue;
     }
     if (job.view.attempt() == 0) {
       waited.push_back(&job);
       continue;
     }
-    job.holds_slot = true;
-    ++running_[job.is_thread()];
     parents_[job.parent.name].key.name = job.parent.name;
     ParentEntry* const parent = Current(job.parent);
-    if (parent != nullptr) parent->live[job.is_thread()].insert(job.key);
     const bool orphan = parent == nullptr || parent->state == v1::PARENT_STATE_ENDED;
-    if (orphan && job.started() && !job.is_thread()) AskAdopter(job, batch);
+    if (orphan && !job.started()) {
+      waited.push_back(&job);
+      continue;
+    }
+    job.holds_slot = true;
+    ++running_[job.is_thread()];
+    if (parent != nullptr) parent->live[job.is_thread()].insert(job.key);
+    if (orphan && job.is_thread()) {
+      ended_threads.push_back(&job);
+      continue;
+    }
+    if (orphan) AskAdopter(job, batch);
     // Whether the signal went out before the agent died is not known: it goes again, and the
     // grace counts anew. Else nothing would ever end a job that does not listen.
     if (job.cause != v1::END_CAUSE_UNSPECIFIED) {
@@ -159,12 +170,29 @@ void Core::EndReplay(Instant now, Batch* batch) {
       ArmTimeout(&job);
     }
   }
+  for (const uint64_t job_key : std::vector<uint64_t>(unclosed_)) {
+    const CoreJob& job = *Find(job_key);
+    const ParentEntry* const parent = Current(job.parent);
+    if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) TakeUnclosed(job.parent);
+  }
+  // Their parent's end is in the journal, and theirs was not written any more.
+  for (CoreJob* const job : ended_threads) LoseThread(now, job, "", batch);
   // In the order of their receipt, once all slots that are held are known.
   for (CoreJob* const job : waited) WaitAgain(now, job, batch);
   for (auto& entry : parents_) {
     if (entry.second.state == v1::PARENT_STATE_ENDED && entry.first != kDefaultParent)
       FailLine(now, &entry.second, "it ended", batch);
   }
+}
+
+// Of a parent whose streams are here by now, or will never come.
+void Core::TakeUnclosed(const ParentKey& parent) {
+  std::erase_if(unclosed_, [&](uint64_t job_key) {
+    const CoreJob* const job = Find(job_key);
+    if (job != nullptr && job->parent != parent) return false;
+    if (job != nullptr && !job->output_closed) just_ended_.push_back(job_key);
+    return true;
+  });
 }
 
 std::optional<std::string> Core::WhyNotAgain(const CoreJob& job) {
@@ -177,9 +205,13 @@ std::optional<std::string> Core::WhyNotAgain(const CoreJob& job) {
 
 void Core::WaitAgain(Instant now, CoreJob* job, Batch* batch) {
   if (job->cause == v1::END_CAUSE_CANCELLED) return CancelUnsent(now, job, batch);
+  // Sent, and its parent has ended without it.
+  if (job->view.attempt() > 0 && !CanWaitForNextLife(*job))
+    return LoseUnsent(now, job, "its parent ended before it was started", batch);
   if (const std::optional<std::string> why = WhyNotAgain(*job)) {
     return LoseUnsent(now, job, "the agent ended while the job was waiting, and " + *why, batch);
   }
+  if (job->view.attempt() > 0) job->queued_said = true;  // That may not be said any more.
   parents_[job->parent.name].key.name = job->parent.name;
   Enqueue(now, job, batch);
 }
@@ -204,7 +236,7 @@ Status Core::Bind(CoreJob* job, const ParentEntry& parent) {
 // An earlier agent has read them with the tasks that the parent had then.
 void Core::BindReplayed(Instant now, ParentEntry* parent, Batch* batch) {
   for (const auto& line : parent->lines) {
-    for (const auto& [ticket, job_key] : std::map<uint64_t, uint64_t>(line)) {
+    for (const uint64_t job_key : std::set<uint64_t>(line)) {
       CoreJob* const job = Get(job_key);
       if (!job->replayed || !job->reason.empty()) continue;
       const Status refused = Bind(job, *parent);

@@ -137,11 +137,11 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
 
 void Core::Enqueue(Instant now, CoreJob* job, Batch* batch) {
   const bool thread = job->is_thread();
-  job->ticket = next_ticket_++;
-  parents_.at(job->parent.name).lines[thread].emplace(job->ticket, job->key);
+  job->waits = true;
+  parents_.at(job->parent.name).lines[thread].insert(job->key);
   ++queued_;
   Dispatch(now, batch);
-  if (job->ticket == 0 || job->queued_said) return;
+  if (!job->waits || job->queued_said) return;
   uint64_t position = 0;
   for (const auto& entry : parents_) position += entry.second.lines[thread].size();
   Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_queued()->set_position(position);
@@ -149,9 +149,9 @@ void Core::Enqueue(Instant now, CoreJob* job, Batch* batch) {
 }
 
 void Core::Leave(CoreJob* job) {
-  if (job->ticket == 0) return;
-  parents_.at(job->parent.name).lines[job->is_thread()].erase(job->ticket);
-  job->ticket = 0;
+  if (!job->waits) return;
+  parents_.at(job->parent.name).lines[job->is_thread()].erase(job->key);
+  job->waits = false;
   --queued_;
 }
 
@@ -164,12 +164,11 @@ void Core::Dispatch(Instant now, Batch* batch) {
       for (auto& entry : parents_) {
         ParentEntry& parent = entry.second;
         if (parent.state != v1::PARENT_STATE_RUNNING || parent.lines[mode].empty()) continue;
-        if (first == nullptr ||
-            parent.lines[mode].begin()->first < first->lines[mode].begin()->first)
+        if (first == nullptr || *parent.lines[mode].begin() < *first->lines[mode].begin())
           first = &parent;
       }
       if (first == nullptr) break;
-      Launch(now, Get(first->lines[mode].begin()->second), first, batch);
+      Launch(now, Get(*first->lines[mode].begin()), first, batch);
     }
   }
 }

@@ -22,6 +22,8 @@ inline constexpr size_t kParentsMax = 64;
 inline constexpr size_t kUnmatchedOrphansKept = 1'024;
 // From SIGTERM to SIGKILL, where the spec does not say (docker and Slurm users know 10 to 30 s).
 inline constexpr int64_t kKillGraceDefaultNanos = 10'000'000'000;
+// Starts of one job by parents that ended before they could: beyond, something is wrong with it.
+inline constexpr uint32_t kAttemptsMax = 5;
 // Survivors named in one event; the rest is counted.
 inline constexpr int kSurvivorsNamed = 100;
 // Slots by default, times the CPUs: processes mostly wait for I/O, threads cost little.

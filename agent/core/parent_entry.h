@@ -24,8 +24,8 @@ struct ParentEntry {
   std::vector<std::string> libraries;
   std::map<std::string, v1::Task> tasks;  // kept over lives: the libraries are the same
   v1::ParentEnd asked_end = v1::PARENT_END_UNSPECIFIED;
-  // Jobs that wait, by ticket: processes, threads.
-  std::map<uint64_t, uint64_t> lines[2];
+  // Jobs that wait, by key, so in the order of their receipt: processes, threads.
+  std::set<uint64_t> lines[2];
   // Jobs that were sent to this life and have not ended: processes, threads.
   std::set<uint64_t> live[2];
   // Ends of its processes, by who adopted them, that came before its own: at most one a job.

@@ -23,6 +23,9 @@ namespace {
 // What the journal keeps: at some 250 bytes an event, a million events.
 constexpr size_t kJournalBytes = 256 << 20;
 
+// The life of the default parent that is found, which may be at its end, and the next.
+constexpr int kDefaultStarts = 2;
+
 // While jobs wait for a slot, readers are told this often: short beside a second
 // look at a screen, long beside what one message costs.
 constexpr int64_t kFeedRoundNanos = 2'000'000;
@@ -135,6 +138,7 @@ Status Agent::Open() {
       });
   loop_->AfterRound([this] { EndRound(); });
   sequencer_->Step([](Core& c, Instant now, Batch* batch) { c.EndReplay(now, batch); });
+  strangers_ = std::make_unique<StrangerWatch>(loop_);
   if (Status failed = OpenSupervisor()) return failed;
   AdoptParents();
   sequencer_->Commit();
@@ -169,46 +173,13 @@ Status Agent::OpenSupervisor() {
   return Ok();
 }
 
-void Agent::AdoptParents() {
-  // Lives that the journal does not know to have ended: their notes come first,
-  // the supervisor's word on ends and orphans after.
-  std::vector<ParentKey> open;
-  sequencer_->Look([&](const Core& core) {
-    for (const auto& entry : core.parents()) {
-      if (entry.second.state != v1::PARENT_STATE_ENDED) open.push_back(entry.second.key);
-    }
-  });
-  for (const ParentKey& key : open) {
-    auto link =
-        std::make_shared<ParentLink>(key, ParentDirectory(key), ParentSocket(key), incarnation_,
-                                     loop_, sequencer_.get(), spool_.get(), inputs_.get());
-    link->ReadNotes();
-    {
-      const absl::MutexLock lock(&links_mutex_);
-      links_[key] = link;
-    }
-    bool lives = false;
-    for (const internal::v1::LiveParent& parent : supervisor_->parents()) {
-      lives = lives || (parent.name() == key.name && parent.incarnation() == key.incarnation);
-    }
-    if (lives) {
-      loop_->Post([this, key] { ConnectParent(key, 0); });
-      continue;
-    }
-    // Its end is among the supervisor's notes, or nobody saw it.
-    loop_->Post([this, key] {
-      sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
-        ParentEndFact fact;
-        fact.observer = v1::OBSERVER_AGENT;
-        core.OnParentEnded(now, key, fact, batch);
-      });
-    });
-  }
-  supervisor_->ReadNotes();
-}
+void Agent::Start(std::function<void(Status)> ready) { StartDefault(kDefaultStarts, ready); }
 
-void Agent::Start(std::function<void(Status)> ready) {
-  StartParent(kDefaultParent, {}, [ready = std::move(ready)](const Result<v1::Parent>& parent) {
+void Agent::StartDefault(int times, const std::function<void(Status)>& ready) {
+  StartParent(kDefaultParent, {}, [this, times, ready](const Result<v1::Parent>& parent) {
+    // The life that was found may have been at its end.
+    if (!parent && parent.error().reason == "PARENT_FAILED" && times > 1)
+      return StartDefault(times - 1, ready);
     ready(parent ? Ok() : Status(parent.error()));
   });
 }
@@ -225,6 +196,10 @@ void Agent::EndRound() {
   CheckWaits();
   if (!sequencer_->AllCommitted()) return;
   supervisor_->ReleaseNotes();
+  for (const std::string& folder : std::exchange(spent_folders_, {})) {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
   const absl::MutexLock lock(&links_mutex_);
   for (const auto& entry : links_) entry.second->ReleaseNotes();
 }
@@ -257,6 +232,7 @@ void Agent::OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) {
   event.set_stderr_bytes(closed.stderr_bytes);
   event.set_dropped_bytes(closed.dropped_bytes);
   event.set_held_open(closed.held_open);
+  event.set_may_be_cut(maybe_cut_.erase(job_key) > 0);
   sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
     core.OnOutputClosed(now, job_key, event, batch);
   });

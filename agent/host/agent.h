@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,11 @@
 #include "agent/host/parent_link.h"
 #include "agent/host/process_watch.h"
 #include "agent/host/sequencer.h"
+#include "agent/host/stranger_watch.h"
 #include "agent/host/supervisor_link.h"
 #include "agent/host/tree_thread.h"
 #include "agent/journal/journal.h"
+#include "agent/process/process_table.h"
 #include "agent/spool/spool.h"
 #include "common/base/event_loop.h"
 
@@ -74,6 +77,10 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   Status Open();
   Status ReplayEnvironments();
   Status OpenSupervisor();
+  std::shared_ptr<ParentLink> AdoptLife(const ParentKey& key);
+  void AdoptEndedLives();
+  bool Lives(const ParentKey& key) const;
+  void StartDefault(int times, const std::function<void(Status)>& ready);
   void AdoptParents();
 
   // CommitListener
@@ -92,9 +99,21 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void ForgetLifeOf(uint64_t ended_job);
   void ForgetLife(const ParentKey& key);
   void KillParent(const ParentKey& key);
+  void KillStranger(const ParentKey& key);
   void LaunchParent(const StartParentEffect& effect);
   void ConnectParent(const ParentKey& key, int attempt);
-  void OnParentEndNote(const Note& note, const std::string& name);
+  void OnParentEnd(Instant at, const ParentKey& key, const WaitStatus& status,
+                   v1::Observer observer);
+  void OnOrphanEnd(Instant at, OrphanFact fact);
+  void ReplaceSupervisor();
+  void ReadOlderSupervisors();
+  bool IsOurs(const ProcessEntry& process) const;
+  void CheckParents();
+  void CheckOrphans();
+  void EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact);
+  static void TellUnnotedStarts(Instant at, const ParentKey& ended, int32_t ppid,
+                                const std::vector<StartSlot>& starts, Core* core, Batch* batch);
+  void ReopenStreams(const ParentKey& ended, const std::vector<StartSlot>& starts);
   void FindAdopters(const std::vector<AdopterEffect>& orphans);
   void SignalByPid(const SignalJobEffect& effect);
   Result<std::shared_ptr<ParentLink>> RunningLink(const std::string& parent) const;
@@ -119,6 +138,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<JobInputs> inputs_;
   std::unique_ptr<SupervisorLink> supervisor_;
+  std::unique_ptr<StrangerWatch> strangers_;
+  std::vector<std::string> spent_folders_;  // of older supervisors, once all is committed
   std::atomic<int> supervisor_pid_ = 0;
   std::unique_ptr<TreeThread> trees_;
   std::unique_ptr<ProcessWatch> processes_;
@@ -136,6 +157,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   std::vector<Wait> waits_;
   std::map<ParentKey, std::string> start_errors_;
   EventLoop::TimerId deadline_timer_ = 0;
+  // Jobs whose streams had no reader for a while that they may not have outlived.
+  std::set<uint64_t> maybe_cut_;
   std::function<void(uint32_t)> stop_done_;
   uint32_t stopped_jobs_ = 0;
   bool parents_told_ = false;

@@ -169,6 +169,23 @@ void Agent::KillParent(const ParentKey& key) {
   frame.mutable_kill()->set_name(key.name);
   frame.mutable_kill()->set_incarnation(key.incarnation);
   supervisor_->Send(frame);
+  // One that it did not start it does not know. Not at once: the caller may be looking at the core.
+  loop_->Post([this, key] { KillStranger(key); });
+}
+
+void Agent::KillStranger(const ParentKey& key) {
+  int32_t pid = 0;
+  int64_t start_ns = 0;
+  sequencer_->Look([&](const Core& core) {
+    const auto parent = core.parents().find(key.name);
+    if (parent == core.parents().end() || parent->second.key != key) return;
+    pid = parent->second.unit.pid();
+    start_ns = DurationNanos(parent->second.unit.start());
+  });
+  if (pid == 0) return;
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (pidfd && IsSameProcess(pid, start_ns))
+    ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 void Agent::LaunchParent(const StartParentEffect& effect) {
@@ -204,7 +221,7 @@ void Agent::LaunchParent(const StartParentEffect& effect) {
 
 void Agent::ConnectParent(const ParentKey& key, int attempt) {
   const std::shared_ptr<ParentLink> link = Link(key);
-  if (link == nullptr || link->TryConnect()) return;
+  if (link == nullptr || link->was_connected() || link->TryConnect()) return;
   if (attempt >= kConnectAttempts) {
     spdlog::error("parent {} {} does not listen", key.name, key.incarnation);
     return;
@@ -234,79 +251,109 @@ void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
       SetDuration(note.start_ns, unit.mutable_start());
       sequencer_->Step(
           [&](Core& core, Instant, Batch* batch) { core.OnParentStarted(at, key, unit, batch); });
-      if (Link(key) != nullptr) ConnectParent(key, 0);
+      if (Lives(key) && Link(key) == nullptr) AdoptLife(key);
+      ConnectParent(key, 0);
       return;
     }
     case NoteKind::kParentEnded:
-      return OnParentEndNote(note, text);
+      return OnParentEnd(at, key, StatusOfNote(note), v1::OBSERVER_SUPERVISOR);
     case NoteKind::kOrphanExited: {
-      // Its parent may have noted its start just before the end.
-      std::vector<std::shared_ptr<ParentLink>> links;
-      {
-        const absl::MutexLock lock(&links_mutex_);
-        for (const auto& entry : links_) links.push_back(entry.second);
-      }
-      for (const auto& link : links) link->ReadNotes();
-      uint64_t orphan = 0;
-      sequencer_->Look([&](const Core& core) {
-        for (const auto& [job_key, job] : core.jobs()) {
-          if (!job->ended && job->view.pid() == note.pid && !job->is_thread()) orphan = job_key;
-        }
-      });
-      for (const auto& link : links) link->watch()->TakeWritesOf(orphan);
       OrphanFact fact;
       fact.pid = note.pid;
       fact.start_ns = note.start_ns;
       fact.status = StatusOfNote(note);
       fact.waiter_pid = note.ppid;
       if (const auto waiter = ReadProcess(note.ppid)) fact.waiter = waiter->name;
-      sequencer_->Step([&](Core& core, Instant, Batch* batch) {
-        for (const auto& [job_key, job] : core.jobs()) {
-          if (job->ended || job->view.pid() != note.pid || job->view.spec().has_command()) continue;
-          for (const auto& link : links) {
-            if (link->key() != job->parent) continue;
-            ParentLink::CallFacts call = link->ReadCall(job_key, job->slot);
-            fact.result = std::move(call.result);
-            fact.progress = std::move(call.progress);
-          }
-        }
-        core.OnOrphanExited(at, fact, batch);
-      });
-      return;
+      return OnOrphanEnd(at, fact);
     }
     default:
       return;
   }
 }
 
-void Agent::OnParentEndNote(const Note& note, const std::string& name) {
-  const ParentKey key{name, note.job_key};
+void Agent::OnOrphanEnd(Instant at, OrphanFact fact) {
+  // Its parent may have noted its start just before the end.
+  std::vector<std::shared_ptr<ParentLink>> links;
+  {
+    const absl::MutexLock lock(&links_mutex_);
+    for (const auto& entry : links_) links.push_back(entry.second);
+  }
+  for (const auto& link : links) link->ReadNotes();
+  uint64_t orphan = 0;
+  sequencer_->Look([&](const Core& core) {
+    for (const auto& [job_key, job] : core.jobs()) {
+      if (!job->ended && job->view.pid() == fact.pid && !job->is_thread()) orphan = job_key;
+    }
+  });
+  for (const auto& link : links) link->watch()->TakeWritesOf(orphan);
+  sequencer_->Step([&](Core& core, Instant, Batch* batch) {
+    for (const auto& [job_key, job] : core.jobs()) {
+      if (job->ended || job->view.pid() != fact.pid || job->view.spec().has_command()) continue;
+      for (const auto& link : links) {
+        if (link->key() != job->parent) continue;
+        ParentLink::CallFacts call = link->ReadCall(job_key, job->slot);
+        fact.result = std::move(call.result);
+        fact.progress = std::move(call.progress);
+      }
+    }
+    core.OnOrphanExited(at, fact, batch);
+  });
+}
+
+void Agent::TellUnnotedStarts(Instant at, const ParentKey& ended, int32_t ppid,
+                              const std::vector<StartSlot>& starts, Core* core, Batch* batch) {
+  for (uint32_t slot = 0; slot < starts.size(); ++slot) {
+    auto start = StartOfSlot(starts[slot], slot);
+    const CoreJob* const job = core->Find(starts[slot].job_key);
+    if (!start || job == nullptr || job->parent != ended || job->is_thread()) continue;
+    if (auto* const started = std::get_if<StartedFact>(&*start)) {
+      started->ppid = ppid;
+      core->OnStarted(at, *started, batch);
+    } else {
+      core->OnFailedToStart(at, std::get<FailedFact>(*start), batch);
+    }
+  }
+}
+
+void Agent::OnParentEnd(Instant at, const ParentKey& key, const WaitStatus& status,
+                        v1::Observer observer) {
   const std::shared_ptr<ParentLink> link = Link(key);
   ParentEndFact fact;
-  fact.status = StatusOfNote(note);
+  fact.status = status;
+  fact.observer = observer;
   if (link != nullptr) {
     link->ReadNotes();  // What it noted before it ended.
     link->watch()->TakeAll();
     fact.culprit_job_key = link->CulpritJobKey();
   }
-  const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
+  EndLife(at, key, fact);
+}
+
+void Agent::EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact) {
+  int32_t pid = 0;
+  const bool lived = sequencer_->Look([&](const Core& core) {
+    const auto parent = core.parents().find(key.name);
+    if (parent == core.parents().end() || parent->second.key != key) return false;
+    pid = parent->second.unit.pid();
+    return parent->second.state != v1::PARENT_STATE_ENDED;
+  });
+  if (!lived) return;
+  const std::shared_ptr<ParentLink> link = Link(key);
+  if (link != nullptr) {
+    // Jobs it was sent and did not note: their slots tell whether they ran.
+    const std::vector<StartSlot> starts = link->TakeStarts();
+    sequencer_->Step([&](Core& core, Instant, Batch* batch) {
+      TellUnnotedStarts(at, key, pid, starts, &core, batch);
+    });
+    if (!link->was_connected()) ReopenStreams(key, starts);
+  }
   bool empty = false;
   sequencer_->Step([&](Core& core, Instant, Batch* batch) {
-    const auto parent = core.parents().find(name);
-    if (parent == core.parents().end() || parent->second.key != key) return;
-    // Jobs it was sent and did not note: their slots tell whether they ran.
-    for (const uint64_t job_key : parent->second.live[0]) {
-      StartedFact started;
-      const CoreJob* const job = core.Find(job_key);
-      if (job == nullptr || job->started() || link == nullptr ||
-          !link->FindStart(job_key, &started))
-        continue;
-      started.ppid = note.pid;
-      core.OnStarted(at, started, batch);
-    }
     core.OnParentEnded(at, key, fact, batch);
-    empty = parent->second.live[0].empty();
+    empty = core.parents().at(key.name).live[0].empty();
   });
+  // Those of its jobs that go on: is there somebody who will tell of their ends?
+  loop_->Post([this] { CheckOrphans(); });
   ::unlink(ParentSocket(key).c_str());
   // Else its forked calls still write their results there, see ForgetLifeOf.
   if (empty) ForgetLife(key);
@@ -345,17 +392,6 @@ void Agent::ForgetLifeOf(uint64_t ended_job) {
     });
   });
   if (over && Link(key) != nullptr) ForgetLife(key);
-}
-
-void Agent::OnSupervisorGone() {
-  // One that was told to end has ended.
-  if (parents_told_) return;
-  // Parents and jobs go on; orphans from here on are nobody's to wait for until
-  // a new supervisor runs.
-  spdlog::error("the supervisor {} is gone; starting a new one", supervisor_pid_.load());
-  loop_->Post([this] {
-    if (const Status failed = OpenSupervisor()) spdlog::critical("{}", failed->message);
-  });
 }
 
 }  // namespace brood

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/host/note_facts.h"
 
+#include <sys/wait.h>
+
 #include <csignal>
 #include <string>
 
@@ -62,6 +64,39 @@ WaitStatus StatusOfNote(const Note& note) {
     status.usage = usage;
   }
   return status;
+}
+
+std::optional<std::variant<StartedFact, FailedFact>> StartOfSlot(const StartSlot& start,
+                                                                 uint32_t slot) {
+  if (start.claim != kClaimedByChild || start.pid <= 0) return std::nullopt;
+  if (start.failed_step != 0) {
+    FailedFact failed;
+    failed.job_key = start.job_key;
+    failed.attempt = start.attempt;
+    failed.step = ChildStepName(static_cast<ChildStep>(start.failed_step));
+    failed.error_number = start.error_number;
+    failed.message =
+        ErrnoError(start.error_number, "the step '" + failed.step + "' failed").message;
+    return failed;
+  }
+  StartedFact started;
+  started.job_key = start.job_key;
+  started.attempt = start.attempt;
+  started.pid = started.tid = started.pgid = start.pid;
+  started.start_ns = start.start_ns;
+  started.slot = slot;
+  started.evidence = v1::EVIDENCE_REPORTED;
+  return started;
+}
+
+WaitStatus StatusOfWait(std::optional<int> status) {
+  WaitStatus told;
+  if (status && WIFEXITED(*status)) told.exit_code = WEXITSTATUS(*status);
+  if (status && WIFSIGNALED(*status)) {
+    told.signal = WTERMSIG(*status);
+    told.core_dumped = WCOREDUMP(*status);
+  }
+  return told;
 }
 
 CallResult ResultOfNote(const Note& note, std::string_view text) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string_view>
+#include <variant>
 
 #include "agent/core/fact.h"
 #include "agent/outbox/note.h"
+#include "agent/outbox/slot_file.h"
 
 namespace brood {
 
@@ -13,6 +16,11 @@ namespace brood {
 StartedFact StartedOfNote(const Note& note);
 FailedFact FailedOfNote(const Note& note, std::string_view text);
 WaitStatus StatusOfNote(const Note& note);
+// Of a job whose parent has ended without noting it; nothing if its child has not begun.
+std::optional<std::variant<StartedFact, FailedFact>> StartOfSlot(const StartSlot& start,
+                                                                 uint32_t slot);
+// As wait(2) has it; nothing: unknown.
+WaitStatus StatusOfWait(std::optional<int> status);
 CallResult ResultOfNote(const Note& note, std::string_view text);
 
 }  // namespace brood

@@ -99,6 +99,7 @@ bool ParentLink::TryConnect() {
     Close(&main_);
     return false;
   }
+  was_connected_ = true;
   return true;
 }
 
@@ -367,22 +368,6 @@ ParentLink::CallFacts ParentLink::ReadCall(uint64_t job_key, uint32_t slot) cons
   if (area.result == kCallThrew) result.threw = value;
   result.stopped = area.result == kCallStopped;
   return facts;
-}
-
-bool ParentLink::FindStart(uint64_t job_key, StartedFact* fact) const {
-  const SlotReader reader(directory_);
-  for (uint32_t slot = 0; slot < reader.slots(); ++slot) {
-    StartSlot start;
-    if (!reader.ReadStart(slot, &start) || start.job_key != job_key || start.pid == 0) continue;
-    fact->job_key = job_key;
-    fact->attempt = start.attempt;
-    fact->pid = fact->tid = fact->pgid = start.pid;
-    fact->start_ns = start.start_ns;
-    fact->slot = slot;
-    fact->evidence = v1::EVIDENCE_REPORTED;
-    return start.failed_step == 0;
-  }
-  return false;
 }
 
 uint64_t ParentLink::CulpritJobKey() const {

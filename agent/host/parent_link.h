@@ -54,7 +54,8 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   // Deletes notes that are in the journal.
   void ReleaseNotes() { outbox_.ReleaseRead(); }
   // What a job's slot tells after its parent's end: false if it never ran.
-  bool FindStart(uint64_t job_key, StartedFact* fact) const;
+  // Of a parent that has ended: what its slots say, by slot. Who has not begun by now never will.
+  std::vector<StartSlot> TakeStarts() const { return RevokeStarts(directory_); }
   // What a forked call came to, if it came to its end, and the last progress it reported.
   struct CallFacts {
     std::optional<CallResult> result;
@@ -73,6 +74,8 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   MemoryWatch* watch() { return &watch_; }
 
   const ParentKey& key() const { return key_; }
+  // By this agent: then it has the streams of all jobs there were.
+  bool was_connected() const { return was_connected_; }
   const std::string& directory() const { return directory_; }
   // Of a library that could not be loaded; empty if all could.
   const std::string& library_error() const { return library_error_; }
@@ -110,6 +113,7 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   Channel commands_;
   std::string library_error_;
   uint64_t damaged_notes_ = 0;
+  bool was_connected_ = false;
   UniqueFd bell_;
   UniqueFd doorbell_;
   uint64_t next_request_ = 1;

@@ -7,7 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <filesystem>
 #include <utility>
 
 #include "common/base/clock.h"
@@ -24,6 +27,13 @@ constexpr int kHelloMilliseconds = 10'000;
 
 std::string SupervisorDirectory(const std::string& state, uint64_t incarnation) {
   return state + "/supervisor/" + std::to_string(incarnation);
+}
+
+// One more than any there was: each has a folder of its own, and an agent may start several.
+uint64_t NextIncarnation(const std::string& state) {
+  uint64_t last = 0;
+  for (const uint64_t one : SupervisorLink::ListIncarnations(state)) last = std::max(last, one);
+  return last + 1;
 }
 
 // Double fork and exec: the supervisor belongs to nobody, and outlives us.
@@ -83,8 +93,10 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::Open(const std::string& 
                                                              EventLoop* loop, Listener* listener) {
   Result<UniqueFd> fd = ConnectUnix(socket_path);
   if (!fd) {
-    if (Status failed = StartSupervisor(state_directory, socket_path, agent_incarnation))
+    if (Status failed =
+            StartSupervisor(state_directory, socket_path, NextIncarnation(state_directory))) {
       return *failed;
+    }
     fd = ConnectUnix(socket_path);
     if (!fd) return fd.error();
   }
@@ -119,6 +131,24 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::Open(const std::string& 
   return std::unique_ptr<SupervisorLink>(new SupervisorLink(
       hello, std::move(bell), std::move(socket),
       SupervisorDirectory(state_directory, hello.hello().incarnation()), loop, listener));
+}
+
+std::vector<uint64_t> SupervisorLink::ListIncarnations(const std::string& state) {
+  std::vector<uint64_t> found;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator(state + "/supervisor", error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    uint64_t number = 0;
+    const auto [rest, bad] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (bad == std::errc() && rest == name.data() + name.size()) found.push_back(number);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string SupervisorLink::Directory(const std::string& state, uint64_t incarnation) {
+  return SupervisorDirectory(state, incarnation);
 }
 
 SupervisorLink::SupervisorLink(const internal::v1::FromSupervisor& hello, UniqueFd bell,

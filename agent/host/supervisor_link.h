@@ -37,6 +37,10 @@ class SupervisorLink {
                                                       Listener* listener);
   ~SupervisorLink();
 
+  // Of the supervisors whose notes are still there, in order; and where those are.
+  static std::vector<uint64_t> ListIncarnations(const std::string& state_directory);
+  static std::string Directory(const std::string& state_directory, uint64_t incarnation);
+
   // Notes so far, e.g. those made while no agent was there.
   void ReadNotes();
   void ReleaseNotes() { outbox_.ReleaseRead(); }

@@ -89,7 +89,7 @@ Status EnvironmentFile::Load() {
 
 void EnvironmentFile::Encode(uint64_t job_key, const Bytes& bytes, std::string* out) {
   const bool same = last_ != nullptr && *last_ == *bytes;
-  const std::string_view payload = same ? std::string_view() : std::string_view(*bytes);
+  const std::string_view payload = same ? std::string_view("") : std::string_view(*bytes);
   const size_t at = out->size();
   out->resize(at + RecordBytes(payload.size()));
   EncodeRecord(same ? kSameAsLast : kOwnBytes, job_key, payload, out->data() + at);

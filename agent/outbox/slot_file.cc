@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -26,6 +27,16 @@ constexpr size_t AreasOffset(uint32_t slots) {
 }
 
 std::string SlotPath(const std::string& directory) { return directory + "/slots"; }
+
+// The count follows from the size, so that no header has to be believed.
+uint32_t CountSlots(const UniqueFd& fd) {
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0) return 0;
+  const auto size = static_cast<size_t>(info.st_size);
+  auto slots = static_cast<uint32_t>(size / (kCallAreaBytes + sizeof(StartSlot)));
+  while (slots > 0 && AreasOffset(slots) + size_t{slots} * kCallAreaBytes > size) --slots;
+  return slots;
+}
 
 bool PreadAll(int fd, void* to, size_t size, size_t offset) {
   return ::pread(fd, to, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
@@ -148,15 +159,8 @@ char* SlotFile::value(uint32_t slot) const {
 LastWords* SlotFile::last_words() const { return reinterpret_cast<LastWords*>(mapped_); }
 
 SlotReader::SlotReader(const std::string& directory)
-    : fd_(::open(SlotPath(directory).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {
-  struct stat info {};
-  if (!fd_ || ::fstat(fd_.get(), &info) != 0) return;
-  // The count follows from the size, so that no header has to be believed.
-  const auto size = static_cast<size_t>(info.st_size);
-  uint32_t slots = static_cast<uint32_t>(size / (kCallAreaBytes + sizeof(StartSlot)));
-  while (slots > 0 && AreasOffset(slots) + size_t{slots} * kCallAreaBytes > size) --slots;
-  slots_ = slots;
-}
+    : fd_(::open(SlotPath(directory).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)),
+      slots_(CountSlots(fd_)) {}
 
 bool SlotReader::ReadLastWords(LastWords* words) const {
   return fd_ && PreadAll(fd_.get(), words, sizeof(*words), 0) && words->committed == 1;
@@ -189,6 +193,24 @@ bool SlotReader::ReadValue(uint32_t slot, const CallArea& area, std::string* val
   return PreadAll(fd_.get(), value->data(), value->size(),
                   AreasOffset(slots_) + size_t{slot} * kCallAreaBytes + kCallValueOffset) &&
          Crc32c(value->data(), value->size()) == area.value_crc;
+}
+
+std::vector<StartSlot> RevokeStarts(const std::string& directory) {
+  const UniqueFd fd(::open(SlotPath(directory).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  const uint32_t slots = CountSlots(fd);
+  if (slots == 0) return {};
+  const size_t size = AreasOffset(slots);
+  void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (mapped == MAP_FAILED) return {};
+  std::vector<StartSlot> starts(slots);
+  auto* const first = reinterpret_cast<StartSlot*>(static_cast<char*>(mapped) + kPage);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    uint32_t seen = kUnclaimed;
+    std::atomic_ref<uint32_t>(first[slot].claim).compare_exchange_strong(seen, kRevoked);
+    starts[slot] = first[slot];
+  }
+  ::munmap(mapped, size);
+  return starts;
 }
 
 }  // namespace brood

@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "common/base/error.h"
 #include "common/base/unique_fd.h"
@@ -39,6 +40,10 @@ struct LastWords {
   uint64_t culprit_job_key = 0;
 };
 
+inline constexpr uint32_t kUnclaimed = 0;
+inline constexpr uint32_t kClaimedByChild = 1;
+inline constexpr uint32_t kRevoked = 2;
+
 struct StartSlot {
   uint64_t job_key = 0;      // by the parent, when it reserves the slot
   uint32_t attempt = 0;      // likewise
@@ -46,7 +51,14 @@ struct StartSlot {
   int64_t start_ns = 0;      // by the child: CLOCK_BOOTTIME
   int32_t error_number = 0;  // by the child, if a step failed
   uint32_t failed_step = 0;  // ChildStep; 0: none
-  char padding[32] = {};
+  // Who was first, by compare and exchange: the child, once pid and time are there, or the agent,
+  // once the parent has ended. The child goes on only if it was.
+  uint32_t claim = kUnclaimed;
+  uint32_t reserved = 0;
+  // By the parent: the pipes of stdout and stderr, to find them again in the job's descriptors.
+  uint64_t output_inode = 0;
+  uint64_t error_inode = 0;
+  char padding[8] = {};
 };
 static_assert(sizeof(StartSlot) == 64);
 
@@ -134,5 +146,9 @@ class SlotReader {
   UniqueFd fd_;
   uint32_t slots_ = 0;
 };
+
+// Of a parent that has ended: what each slot says, once those whose child has not begun are
+// revoked, so that it never will. Empty if the file is not what it should be.
+std::vector<StartSlot> RevokeStarts(const std::string& directory);
 
 }  // namespace brood

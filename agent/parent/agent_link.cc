@@ -169,16 +169,13 @@ void AgentLink::TakeMain(std::unique_ptr<FrameSocket> socket, Greeting greeting)
   const int fd = socket->fd();
   uint64_t connection = 0;
   {
-    // Nothing may go out before hello and tasks.
+    // Nothing may go out before hello.
     const std::lock_guard lock(mutex_);
     main_ = std::move(socket);
     connection = ++connection_;
     FromParent frame = HelloFrame();
     frame.set_bells(true);
     (void)main_->Send(frame.SerializeAsString(), {identity_.outbox_bell, identity_.doorbell});
-    FromParent tasks;
-    *tasks.mutable_tasks() = tasks_;
-    (void)main_->Send(tasks.SerializeAsString());
   }
   if (loop_->Add(fd, EPOLLIN, [this](uint32_t events) { OnMain(events); })) {
     CloseMain();
@@ -186,6 +183,10 @@ void AgentLink::TakeMain(std::unique_ptr<FrameSocket> socket, Greeting greeting)
   }
   ArmWrite(connection);
   requests_->OnAgent(agent_incarnation_, connection);
+  // Last: who reads it has the streams of all jobs there were.
+  FromParent tasks;
+  *tasks.mutable_tasks() = tasks_;
+  SendToAgent(tasks, {});
   for (const std::string& payload : greeting.frames) Handle(payload);
 }
 

@@ -29,7 +29,7 @@ class AgentRequests {
   virtual std::unique_ptr<FrameSocket> OnCommands(uint64_t agent_incarnation,
                                                   std::unique_ptr<FrameSocket> socket,
                                                   std::vector<std::string> frames) = 0;
-  // A main connection is up: hello and tasks are sent.
+  // A main connection is up: hello is sent, and the tasks will be after this.
   virtual void OnAgent(uint64_t agent_incarnation, uint64_t connection) = 0;
 };
 
@@ -50,7 +50,7 @@ class AgentLink final : public AgentFrames {
   AgentLink(const AgentLink&) = delete;
   AgentLink& operator=(const AgentLink&) = delete;
 
-  // What is sent after the hello of a main connection.
+  // What is sent after the hello of a main connection, and after the streams of all jobs.
   void SetTasks(internal::v1::Tasks tasks) { tasks_ = std::move(tasks); }
   Status Listen(const std::string& path);
   // Takes no more connections and removes the socket; the main one stays.

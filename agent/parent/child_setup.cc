@@ -96,6 +96,12 @@ BROOD_IN_CHILD bool SetUpChild(const ChildSetup& setup) {
   timespec now{};
   ::syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
   slot->start_ns = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  // Without the library's atomics, which a sanitizer would see.
+  uint32_t unclaimed = kUnclaimed;
+  if (!__atomic_compare_exchange_n(&slot->claim, &unclaimed, kClaimedByChild, false,
+                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    return false;  // Our parent has ended, and the agent believes that we never were.
+  }
 
   if (!Step(slot, ChildStep::kSetsid, ::syscall(SYS_setsid))) return false;
   ResetSignals(setup.signals);

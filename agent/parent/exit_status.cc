@@ -2,7 +2,6 @@
 #include "agent/parent/exit_status.h"
 
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -10,20 +9,12 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <optional>
+
+#include "common/base/pidfd_status.h"
 
 namespace brood {
 namespace {
-
-// Not yet in the headers of Debian 12: linux/pidfd.h of Linux 6.15.
-struct PidfdInfo {
-  uint64_t mask;
-  uint64_t cgroup_id;
-  uint32_t ids[11];  // pid tgid ppid and the credentials
-  int32_t exit_code;
-};
-static_assert(sizeof(PidfdInfo) == 64);
-constexpr uint64_t kPidfdInfoExit = 1 << 3;
-constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
 constexpr int kLowestPriority = 19;
 
@@ -57,16 +48,15 @@ bool GroupOutlives(pid_t pid) {
 }
 
 void ReadStolenExit(int pidfd, Note* note) {
-  PidfdInfo asked{};
-  asked.mask = kPidfdInfoExit;
   note->code = 0;
-  if (::ioctl(pidfd, kPidfdGetInfo, &asked) != 0 || (asked.mask & kPidfdInfoExit) == 0) return;
-  if (WIFEXITED(asked.exit_code)) {
+  const std::optional<int> status = ReadStatusOfReaped(pidfd);
+  if (!status) return;
+  if (WIFEXITED(*status)) {
     note->code = CLD_EXITED;
-    note->status = WEXITSTATUS(asked.exit_code);
-  } else if (WIFSIGNALED(asked.exit_code)) {
-    note->code = WCOREDUMP(asked.exit_code) ? CLD_DUMPED : CLD_KILLED;
-    note->status = WTERMSIG(asked.exit_code);
+    note->status = WEXITSTATUS(*status);
+  } else if (WIFSIGNALED(*status)) {
+    note->code = WCOREDUMP(*status) ? CLD_DUMPED : CLD_KILLED;
+    note->status = WTERMSIG(*status);
   }
 }
 

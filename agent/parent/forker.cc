@@ -107,6 +107,7 @@ std::unique_ptr<ForkedCall> Forker::Prepare() {
     return nullptr;
   }
   *call->pipes() = *std::move(pipes);
+  call->pipes()->NoteInodes(parts_.slots->start(slot));
   parts_.streams->Keep(call->job_key(), call->pipes());
   return call;
 }

@@ -2,6 +2,7 @@
 #include "agent/parent/job_pipes.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,7 +12,7 @@
 namespace brood {
 namespace {
 
-Status MakeOutput(UniqueFd* read, UniqueFd* write, int* error_number) {
+Status MakeOutput(UniqueFd* read, UniqueFd* write, uint64_t* inode, int* error_number) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     *error_number = errno;
@@ -25,6 +26,8 @@ Status MakeOutput(UniqueFd* read, UniqueFd* write, int* error_number) {
     return both.error();
   }
   *write = *std::move(both);
+  struct stat status {};
+  if (::fstat(ends[0], &status) == 0) *inode = status.st_ino;
   return Ok();
 }
 
@@ -40,8 +43,11 @@ Result<UniqueFd> ReopenReadWrite(int fd, int flags) {
 
 Result<JobPipes> MakeJobPipes(bool input, int* error_number) {
   JobPipes pipes;
-  Status failed = MakeOutput(&pipes.output_read, &pipes.output_write, error_number);
-  if (!failed) failed = MakeOutput(&pipes.error_read, &pipes.error_write, error_number);
+  Status failed =
+      MakeOutput(&pipes.output_read, &pipes.output_write, &pipes.output_inode, error_number);
+  if (!failed) {
+    failed = MakeOutput(&pipes.error_read, &pipes.error_write, &pipes.error_inode, error_number);
+  }
   if (failed) return *std::move(failed);
   if (input) {
     int ends[2];

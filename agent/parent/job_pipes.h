@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
+#include "agent/outbox/slot_file.h"
 #include "common/base/error.h"
 #include "common/base/unique_fd.h"
 
@@ -15,6 +18,14 @@ struct JobPipes {
   UniqueFd output_write;  // the job's
   UniqueFd error_read;
   UniqueFd error_write;
+  uint64_t output_inode = 0;
+  uint64_t error_inode = 0;
+
+  // So that an agent can find them again should we and the one before it be gone.
+  void NoteInodes(StartSlot* slot) const {
+    slot->output_inode = output_inode;
+    slot->error_inode = error_inode;
+  }
 };
 
 // The pipes of stdout and stderr, and of stdin if `input`. All close-on-exec.

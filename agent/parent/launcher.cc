@@ -188,6 +188,7 @@ bool Launcher::Prepare(StartJob* job, Prepared* prepared) {
     return false;
   }
   prepared->pipes = *std::move(pipes);
+  prepared->pipes.NoteInodes(parts_.slots->start(prepared->slot));
   parts_.streams->Keep(prepared->job.job_key(), &prepared->pipes);
   return true;
 }

@@ -108,7 +108,8 @@ TEST(AgentRestartTest, JobsThatWaitAreRunByTheNextAgentWithTheirEnvironment) {
   }
   EXPECT_EQ(agent.GetJob("call").result().number_value(), 4);
   // What is needed no more is not kept.
-  const std::string command = "grep -r --exclude-dir=spool 'the third' " + agent.directory() + "/state >/dev/null";
+  const std::string command =
+      "grep -r --exclude-dir=spool 'the third' " + agent.directory() + "/state >/dev/null";
   EXPECT_NE(std::system(command.c_str()), 0);
 }
 

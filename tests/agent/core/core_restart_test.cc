@@ -307,5 +307,106 @@ TEST_F(CoreRestartTest, WhoWaitedForANamedParentThatIsGoneHearsOfIt) {
   EXPECT_EQ(core_->Find("w")->view.outcome(), v1::OUTCOME_FAILED_TO_START);
 }
 
+TEST_F(CoreRestartTest, WhatItsParentDidNotStartBeforeItsEndTheNextAgentHasStarted) {
+  StartParent();
+  Submit("a");
+  Submit("t", v1::MODE_THREAD);
+  Started("t", 500);
+  ParentEnded();
+  // Of the ends of the parent and its thread, only the first was written when the agent died.
+  while (events_.back().payload_case() != Payload::kParentEnded) {
+    events_.pop_back();
+    records_.pop_back();
+  }
+  order_ = EventOrder();
+  for (const v1::Event& event : events_) EXPECT_FALSE(order_.Check(event));
+  Reboot();
+  EXPECT_EQ(core_->Find("t")->view.outcome(), v1::OUTCOME_PARENT_ENDED);
+  EXPECT_EQ(core_->queued(), 1u);
+  Batch batch;
+  ASSERT_TRUE(core_->StartParent(now_, kDefaultParent, {}, &batch).ok());
+  const ParentKey next{kDefaultParent, 2};
+  core_->OnParentStarted(now_, next, v1::Unit(), &batch);
+  core_->OnParentReady(now_, next, {}, {}, &batch);
+  Take(&batch);
+  EXPECT_EQ(Effects<StartJobEffect>().back().job.job_id(), "a");
+  EXPECT_EQ(Effects<StartJobEffect>().back().job.attempt(), 2u);
+}
+
+TEST_F(CoreRestartTest, OutputThatWasNotClosedIsReadOnceItsParentHasGivenItsStreams) {
+  StartParent();
+  for (const char* const id : {"a", "b"}) {
+    Submit(id);
+    Started(id, 10 + id[0]);
+    Exited(id, 0);
+  }
+  Closed("a");
+  core_->TakeEnded();
+  Reboot();
+  EXPECT_TRUE(core_->TakeEnded().empty());
+  FindParent();
+  EXPECT_THAT(core_->TakeEnded(), ElementsAre(core_->Find("b")->key));
+  Closed("b");
+  EXPECT_TRUE(core_->Find("b")->view.cleaned());
+  EXPECT_TRUE(core_->TakeEnded().empty());
+}
+
+TEST_F(CoreRestartTest, OfAJobThatEndedWithoutAnAgentTheOutputIsReadOnceItsStreamsAreHere) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Reboot();
+  Exited("a", 0);  // By the notes, before the parent has answered.
+  EXPECT_TRUE(core_->TakeEnded().empty());
+  FindParent();
+  EXPECT_THAT(core_->TakeEnded(), ElementsAre(core_->Find("a")->key));
+}
+
+TEST_F(CoreRestartTest, OutputThatWasNotClosedIsReadWhereItsParentIsGone) {
+  StartParent();
+  Submit("a");
+  Started("a", 10);
+  Exited("a", 0);
+  Reboot();
+  ParentEnded();
+  EXPECT_THAT(core_->TakeEnded(), ElementsAre(core_->Find("a")->key));
+  Reboot();
+  EXPECT_THAT(core_->TakeEnded(), ElementsAre(core_->Find("a")->key));
+}
+
+TEST_F(CoreRestartTest, AParentThatTheAgentBeforeHadAskedForIsAdopted) {
+  StartParent();
+  Submit("a");
+  ParentEnded();
+  const ParentKey next = Effects<StartParentEffect>().back().parent;
+  EXPECT_EQ(next.incarnation, 2u);
+  Reboot();
+  v1::Unit unit;
+  unit.set_pid(700);
+  Batch batch;
+  core_->OnParentStarted(now_, next, unit, &batch);
+  core_->OnParentReady(now_, next, {}, {}, &batch);
+  Take(&batch);
+  EXPECT_EQ(core_->parents().at(kDefaultParent).unit.pid(), 700);
+  EXPECT_EQ(Effects<StartJobEffect>().back().parent, next);
+  EXPECT_EQ(Effects<StartParentEffect>().size(), 2u);
+}
+
+TEST_F(CoreRestartTest, WhatASupervisorThatDiedDidNotStartTheNextIsAskedFor) {
+  Batch batch;
+  ASSERT_TRUE(core_->StartParent(now_, kDefaultParent, {}, &batch).ok());
+  core_->OnSupervisorChanged(&batch);
+  Take(&batch);
+  const std::vector<StartParentEffect> asked = Effects<StartParentEffect>();
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_EQ(asked[1].parent, asked[0].parent);
+  v1::Unit unit;
+  unit.set_pid(700);
+  core_->OnParentStarted(now_, asked[0].parent, unit, &batch);
+  core_->OnSupervisorChanged(&batch);
+  Take(&batch);
+  EXPECT_EQ(Effects<StartParentEffect>().size(), 2u) << "it is there";
+}
+
 }  // namespace
 }  // namespace brood

@@ -247,11 +247,56 @@ TEST_F(CoreTest, AfterACrashAutoRunsThatLibraryAsProcesses) {
   EXPECT_THAT(core_->Find("later")->reason, ::testing::HasSubstr("crash"));
 }
 
-TEST_F(CoreTest, AnEndedParentsUnstartedJobsAreLostAndDidNotRun) {
+TEST_F(CoreTest, WhatTheDefaultParentDidNotStartBeforeItsEndItsNextLifeDoes) {
+  StartParent();
+  for (const char* const id : {"a", "b", "c"}) Submit(id);
+  Started("b", 10);
+  ParentEnded();
+  EXPECT_EQ(core_->queued(), 2u);
+  ASSERT_EQ(Effects<StartParentEffect>().size(), 2u);
+  const ParentKey next = Effects<StartParentEffect>().back().parent;
+  Batch batch;
+  core_->OnParentStarted(now_, next, v1::Unit(), &batch);
+  core_->OnParentReady(now_, next, {}, {}, &batch);
+  Take(&batch);
+  // One slot is b's, which goes on.
+  EXPECT_EQ(Effects<StartJobEffect>().back().job.job_id(), "a");
+  EXPECT_EQ(Effects<StartJobEffect>().back().job.attempt(), 2u);
+  EXPECT_EQ(core_->queued(), 1u);
+  EXPECT_THAT(Payloads("a"),
+              ElementsAre(Payload::kReceived, Payload::kStarting, Payload::kStarting));
+}
+
+TEST_F(CoreTest, WhatNoLifeOfItsParentStartsIsLostInTheEnd) {
   StartParent();
   Submit("a");
+  for (uint64_t life = 1; core_->Find("a")->view.outcome() == v1::OUTCOME_UNSPECIFIED; ++life) {
+    ASSERT_LT(life, 10u);
+    EXPECT_EQ(core_->Find("a")->view.attempt(), life);
+    Batch batch;
+    core_->OnParentEnded(now_, ParentKey{kDefaultParent, life}, ParentEndFact(), &batch);
+    const ParentKey next{kDefaultParent, life + 1};
+    core_->OnParentStarted(now_, next, v1::Unit(), &batch);
+    core_->OnParentReady(now_, next, {}, {}, &batch);
+    Take(&batch);
+  }
+  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_LOST);
+  EXPECT_EQ(core_->Find("a")->view.attempt(), 5u);
+}
+
+TEST_F(CoreTest, WhatANamedParentDidNotStartIsLostAndDidNotRun) {
   Batch batch;
-  core_->OnParentEnded(now_, parent_, ParentEndFact(), &batch);
+  const ParentKey named{"q", 1};
+  ASSERT_TRUE(core_->StartParent(now_, "q", {}, &batch).ok());
+  core_->OnParentStarted(now_, named, v1::Unit(), &batch);
+  core_->OnParentReady(now_, named, {}, {}, &batch);
+  v1::JobSubmission job;
+  job.set_job_id("a");
+  job.mutable_spec()->mutable_command()->add_argv("true");
+  job.mutable_spec()->set_parent("q");
+  uint64_t key = 0;
+  core_->Submit(now_, job, 7, &key, &batch);
+  core_->OnParentEnded(now_, named, ParentEndFact(), &batch);
   Take(&batch);
   EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_LOST);
   EXPECT_FALSE(events_.back().lost().may_have_run());

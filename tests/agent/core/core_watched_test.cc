@@ -230,9 +230,8 @@ TEST_F(CoreWatchedTest, AnOrphanThatWasWaitedForBeforeItsParentEndsAfterIt) {
   ParentEnded();
   std::vector<Payload::PayloadCase> since;
   for (const v1::Event& event : events_) since.push_back(event.payload_case());
-  EXPECT_THAT(
-      std::vector(since.end() - 4, since.end()),
-      ElementsAre(Payload::kParentEnded, Payload::kLost, Payload::kReparented, Payload::kExited));
+  EXPECT_THAT(std::vector(since.end() - 3, since.end()),
+              ElementsAre(Payload::kParentEnded, Payload::kReparented, Payload::kExited));
   EXPECT_EQ(core_->Find("f")->view.exit_code(), 7);
 }
 

@@ -104,6 +104,26 @@ TEST_F(SlotFileTest, IsReadByAnotherProcessWhileAndAfterAChildWrites) {
   EXPECT_EQ(value, std::string(kValueBytesMax, 'v'));
 }
 
+TEST_F(SlotFileTest, IsTheChildsOrTheAgentsAndNeverBoths) {
+  const uint32_t begun = file_->Reserve(8, 1, false);
+  const uint32_t unborn = file_->Reserve(9, 2, false);
+  file_->start(begun)->pid = 77;
+  file_->start(begun)->claim = kClaimedByChild;
+  for (int again = 0; again < 2; ++again) {
+    const std::vector<StartSlot> starts = RevokeStarts(folder_.path());
+    ASSERT_EQ(starts.size(), kSlots);
+    EXPECT_EQ(starts[begun].claim, kClaimedByChild);
+    EXPECT_EQ(starts[begun].pid, 77);
+    EXPECT_EQ(starts[unborn].job_key, 9u);
+    EXPECT_EQ(starts[unborn].pid, 0);
+  }
+  EXPECT_EQ(file_->start(unborn)->claim, kRevoked);
+  EXPECT_EQ(file_->start(begun)->claim, kClaimedByChild);
+  ASSERT_EQ(::truncate((folder_.path() + "/slots").c_str(), 100), 0);
+  EXPECT_TRUE(RevokeStarts(folder_.path()).empty());
+  EXPECT_TRUE(RevokeStarts("/no/such/folder").empty());
+}
+
 TEST_F(SlotFileTest, BelievesNoValueThatDoesNotFitItsSizeOrChecksum) {
   const uint32_t slot = file_->Reserve(1, 1, true);
   WriteValue(slot, "value");

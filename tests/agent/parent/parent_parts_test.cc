@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/parent/cell_store.h"
+#include "agent/parent/child_setup.h"
 #include "agent/parent/environment.h"
 #include "agent/parent/gate.h"
 #include "agent/parent/job_keys.h"
@@ -54,6 +55,32 @@ TEST(JobKeysTest, TakesEachOnce) {
     EXPECT_FALSE(keys.Take(key, 1));
   }
   EXPECT_TRUE(keys.Take(2, 1));
+}
+
+TEST(JobKeysTest, TakesAnotherAttemptOfWhatItRefused) {
+  JobKeys keys;
+  EXPECT_TRUE(keys.Take(1, 1));
+  EXPECT_FALSE(keys.Refuse(1)) << "it is known";
+  EXPECT_FALSE(keys.Take(1, 2));
+  EXPECT_TRUE(keys.Refuse(2));
+  EXPECT_TRUE(keys.Refuse(2)) << "whoever asks again hears the same";
+  EXPECT_FALSE(keys.Take(2, 1)) << "late";
+  EXPECT_TRUE(keys.Take(2, 2));
+  EXPECT_FALSE(keys.Take(2, 2));
+  EXPECT_FALSE(keys.Refuse(2));
+  EXPECT_TRUE(keys.Take(3, 2)) << "another life of this parent had the first";
+}
+
+TEST(ChildSetupTest, GoesNoFurtherWhereTheAgentWasFirst) {
+  StartSlot slot;
+  slot.claim = kRevoked;
+  ChildSetup setup;
+  setup.slot = &slot;
+  const pid_t session = ::getsid(0);
+  EXPECT_FALSE(SetUpChild(setup));
+  EXPECT_EQ(slot.claim, kRevoked);
+  EXPECT_EQ(slot.failed_step, 0u);
+  EXPECT_EQ(::getsid(0), session);
 }
 
 TEST(ParentOptionsTest, NamesWhatIsMissingOrWrong) {

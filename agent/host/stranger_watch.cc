@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/stranger_watch.h"
+
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "agent/process/process_table.h"
+#include "common/base/clock.h"
+#include "common/base/pidfd_status.h"
+
+namespace brood {
+namespace {
+
+// An init takes zombies away at once; one that does not in this time never will, or the kernel is
+// older than the question.
+constexpr int64_t kLookNanos = 20'000'000;
+constexpr int kLooks = 50;
+
+}  // namespace
+
+StrangerWatch::~StrangerWatch() {
+  for (auto& [pid, stranger] : strangers_) {
+    if (stranger.timer != 0) {
+      loop_->Cancel(stranger.timer);
+    } else {
+      loop_->Remove(stranger.pidfd.get());
+    }
+  }
+}
+
+bool StrangerWatch::Watch(pid_t pid, int64_t start_ns, Ended ended) {
+  if (strangers_.count(pid) > 0) return true;
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  // Looked at after it was opened: from here on it cannot become another one's.
+  if (!pidfd || !IsSameProcess(pid, start_ns)) return false;
+  Stranger& stranger = strangers_[pid];
+  stranger.pidfd = std::move(pidfd);
+  stranger.ended = std::move(ended);
+  const int fd = stranger.pidfd.get();
+  (void)loop_->Add(fd, EPOLLIN, [this, pid, fd](uint32_t) {
+    loop_->Remove(fd);
+    Look(pid);
+  });
+  return true;
+}
+
+void StrangerWatch::Look(pid_t pid) {
+  Stranger& stranger = strangers_.at(pid);
+  stranger.timer = 0;
+  const std::optional<int> status = ReadStatusOfReaped(stranger.pidfd.get());
+  if (!status && ++stranger.looks < kLooks) {
+    stranger.timer = loop_->At(BootTime{BootTimeNanos() + kLookNanos}, [this, pid] { Look(pid); });
+    return;
+  }
+  const Ended ended = std::move(stranger.ended);
+  strangers_.erase(pid);
+  ended(status);
+}
+
+}  // namespace brood
