@@ -18,6 +18,7 @@ struct Plan {
   int64_t returned = 0;  // of a call
   std::string output;    // to stdout
   bool is_command = false;
+  bool is_thread = false;
   bool may_be_cancelled = false;  // somebody asked, or tried to
 };
 
@@ -28,10 +29,11 @@ struct Observed {
   std::vector<v1::Event> journal;               // from its first event to its last, with output
   std::vector<std::vector<uint64_t>> watchers;  // the cursors that each was handed, from the first
   std::map<std::string, Ledger::Runs> ledger;
+  bool parents_died = false;         // not agents only
+  bool ends_may_be_unknown = false;  // nobody who waits for orphans lived all the time
 };
 
-// What brood promises wherever only agents died; a sentence for each breach, at most a few for one
-// rule. Pure. The rules:
+// What brood promises; a sentence for each breach, at most a few for one rule. Pure. The rules:
 //  1. An acknowledged job is in the journal; its events follow the order of docs/events.md, to
 //  CLEANED.
 //  2. A job that nobody acknowledged is there as a whole, or has not run.
@@ -40,7 +42,9 @@ struct Observed {
 //     never started has not begun.
 //  4. Exit codes, returned values and output are what the job made; none is unknown, no job is
 //  LOST.
-//  5. Only a job that somebody cancelled ends by it.
+//     Where parent, supervisor and agent died at once, an exit code may be unknown, never another.
+//  5. Only a job that somebody cancelled ends by it. Where parents died, a thread may end with its
+//     own, and a call that was not started by then (it has not begun) may be LOST or fail to start.
 //  6. Each watcher is handed every event once, in order.
 std::vector<std::string> Judge(const Observed& observed);
 

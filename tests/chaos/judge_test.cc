@@ -12,6 +12,7 @@
 namespace brood::chaos {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -115,6 +116,27 @@ TEST_F(JudgeTest, FindsALostJobAndACancelByNobody) {
   EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("cancelled by nobody")));
   story_.plans["a"].may_be_cancelled = true;
   EXPECT_THAT(Judge(story_), IsEmpty());
+}
+
+TEST_F(JudgeTest, LetsACallThatDidNotBeginGoWithItsParentAndNoOther) {
+  story_.journal.resize(4);
+  story_.journal[2] = story_.journal[1];
+  story_.journal[2].set_seq(3);
+  story_.journal[2].set_cursor(3);
+  story_.journal[2].mutable_lost()->set_why("its parent ended");
+  story_.journal[3].mutable_output_closed();
+  Add([](v1::Event* event) { event->mutable_cleaned(); });
+  story_.watchers.clear();
+  story_.ledger.clear();
+  story_.plans["a"].is_command = false;
+  EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("ended as OUTCOME_LOST")));
+  story_.parents_died = true;
+  EXPECT_THAT(Judge(story_), IsEmpty());
+  story_.ledger["a"] = {1, 0};
+  EXPECT_THAT(Judge(story_), Contains(HasSubstr("began and is said not to have started")));
+  story_.ledger.clear();
+  story_.plans["a"].is_command = true;
+  EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("ended as OUTCOME_LOST")));
 }
 
 TEST_F(JudgeTest, FindsAnEventThatAWatcherMissedOrHeardTwice) {

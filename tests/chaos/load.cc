@@ -53,6 +53,7 @@ Load::Load(std::string socket_path, std::string ledger_path, std::string parent,
 
 Load::~Load() {
   submitting_ = false;
+  abandoned_ = true;
   EndWatchers(1);
   for (std::thread& submitter : submitters_) {
     if (submitter.joinable()) submitter.join();
@@ -100,7 +101,8 @@ v1::JobSubmission Load::MakeJob(const std::string& id, Random* random, Plan* pla
     return job;
   }
   plan->returned = static_cast<int64_t>(pick(1'000'000));
-  spec->set_mode(pick(2) == 0 ? v1::MODE_FORK : v1::MODE_THREAD);
+  plan->is_thread = pick(2) == 0;
+  spec->set_mode(plan->is_thread ? v1::MODE_THREAD : v1::MODE_FORK);
   spec->set_parent(parent_);
   v1::Call* const call = spec->mutable_call();
   call->set_task("chaos.work");
@@ -127,7 +129,6 @@ v1::SubmitJobsRequest Load::Make(Random* random, std::vector<std::string>* to_ca
 void Load::Submit(uint64_t seed) {
   Random random(seed);
   const auto stub = v1::JobService::NewStub(Channel(socket_path_));
-  const auto until = std::chrono::steady_clock::now() + 10 * kPatience;
   while (submitting_) {
     {
       std::unique_lock lock(mutex_);
@@ -144,15 +145,18 @@ void Load::Submit(uint64_t seed) {
       Prepare(&context, seconds(5));
       status = stub->SubmitJobs(&context, request, &response);
       if (!status.ok() && !IsLostLink(status)) AddError("SubmitJobs: " + status.error_message());
-    } while (!status.ok() && std::chrono::steady_clock::now() < until);
+    } while (!status.ok() && !abandoned_);
     {
       const std::lock_guard lock(mutex_);
       for (const v1::SubmittedJob& accepted : response.accepted()) {
         if (accepted.error_code() == 0) observed_.acknowledged.insert(accepted.job_id());
+        if (accepted.error_code() != 0) open_.erase(accepted.job_id());
       }
     }
     for (const v1::SubmittedJob& accepted : response.accepted()) {
-      if (accepted.error_code() != 0)
+      const std::string& reason = accepted.error_reason();
+      const bool away = parent_dies_ && (reason == "NO_SUCH_PARENT" || reason == "NO_SUCH_TASK");
+      if (accepted.error_code() != 0 && !away)
         AddError(accepted.job_id() + " was refused: " + accepted.error_message());
     }
     if (!to_cancel.empty()) Cancel(stub.get(), to_cancel);
@@ -175,7 +179,7 @@ void Load::Watch(size_t index, uint64_t seed) {
   v1::WatchEventsRequest request;
   request.set_follow(true);
   uint64_t last = 0;
-  const auto done = [this, &last] { return target_ != 0 && last >= target_; };
+  const auto done = [this, &last] { return abandoned_ || (target_ != 0 && last >= target_); };
   while (!done()) {
     grpc::ClientContext context;
     Prepare(&context, milliseconds(100 + random() % 1'500));

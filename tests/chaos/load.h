@@ -31,6 +31,8 @@ class Load {
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
 
+  // From now on the parent may be away: who is refused for it has not submitted anything.
+  void ExpectParentToDie() { parent_dies_ = true; }
   void Start(int submitters, int watchers);
   // Until a watcher was handed so many more events; false after half a minute.
   bool WaitForEvents(uint64_t more);
@@ -58,7 +60,9 @@ class Load {
   const std::string ledger_path_;
   const std::string parent_;
   const uint64_t seed_;
+  std::atomic<bool> parent_dies_{false};
   std::atomic<bool> submitting_{true};
+  std::atomic<bool> abandoned_{false};
   std::atomic<uint64_t> target_{0};  // head to be reached; 0: not known yet
   std::vector<std::thread> submitters_;
   std::vector<std::thread> watchers_;
