@@ -165,7 +165,7 @@ Status Agent::ReplayEnvironments() {
 
 Status Agent::OpenSupervisor() {
   Result<std::unique_ptr<SupervisorLink>> link = SupervisorLink::Open(
-      options_.state_directory, options_.runtime_directory + "/supervisor.sock", incarnation_,
+      options_.state_directory, SupervisorSocketPath(options_.runtime_directory), incarnation_,
       loop_, this);
   if (!link) return link.error();
   supervisor_ = std::move(*link);

@@ -72,6 +72,10 @@ std::string MachineStateDirectory(const std::string& state) {
 
 std::string AgentSocketPath(const std::string& runtime) { return runtime + "/agent.sock"; }
 
+std::string SupervisorSocketPath(const std::string& runtime) {
+  return runtime + "/supervisor.sock";
+}
+
 Status MakePrivateDirectory(const std::string& path) {
   for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
     const std::string above = path.substr(0, at);

@@ -24,6 +24,8 @@ std::string MachineStateDirectory(const std::string& state);
 
 // The socket of the local agent: RUNTIME/agent.sock.
 std::string AgentSocketPath(const std::string& runtime);
+// Where its supervisor listens.
+std::string SupervisorSocketPath(const std::string& runtime);
 
 // Creates the folder and those above it, 0700. PERMISSION_DENIED if it is there
 // and belongs to somebody else or is open to others for writing.

@@ -30,7 +30,8 @@ Result<std::vector<HostAddress>> Context::Hosts(const std::string& set) const {
 }
 
 Result<std::vector<HostAddress>> Context::RunningHosts(const std::string& set) const {
-  if (set.empty() && !LocalAgentListens(paths)) {
+  // One that has died comes back when it is needed; one that was stopped was stopped.
+  if (set.empty() && !LocalAgentListens(paths) && !LocalAgentDied(paths)) {
     return Error{ErrorCode::kUnavailable, "NO_LOCAL_AGENT",
                  "no agent runs on this machine; `brood run` or `brood agent run` starts one", ""};
   }

@@ -119,19 +119,26 @@ std::string AwaitReady(int ready) {
   return said.empty() ? "it ended before it served" : said;
 }
 
+// A process of this user, that is.
+bool Listens(const std::string& socket_path) {
+  const Result<UniqueFd> fd = ConnectUnix(socket_path);
+  if (!fd) return false;
+  // Without XDG_RUNTIME_DIR the folder has a name in /tmp that anybody may have taken first: a
+  // stranger's socket is no agent. Who starts one then hears whose folder it is.
+  const Result<PeerCredentials> peer = ReadPeerCredentials(fd->get());
+  return peer && peer->uid == ::geteuid();
+}
+
 }  // namespace
 
 HostAddress LocalAgentAddress(const Paths& paths) {
   return HostAddress{kLocalHostName, "unix:" + AgentSocketPath(paths.runtime), false};
 }
 
-bool LocalAgentListens(const Paths& paths) {
-  const Result<UniqueFd> fd = ConnectUnix(AgentSocketPath(paths.runtime));
-  if (!fd) return false;
-  // Without XDG_RUNTIME_DIR the folder has a name in /tmp that anybody may have taken first: a
-  // stranger's socket is no agent. Who starts one then hears whose folder it is.
-  const Result<PeerCredentials> peer = ReadPeerCredentials(fd->get());
-  return peer && peer->uid == ::geteuid();
+bool LocalAgentListens(const Paths& paths) { return Listens(AgentSocketPath(paths.runtime)); }
+
+bool LocalAgentDied(const Paths& paths) {
+  return !LocalAgentListens(paths) && Listens(SupervisorSocketPath(paths.runtime));
 }
 
 Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& program_directory,

@@ -18,6 +18,10 @@ HostAddress LocalAgentAddress(const Paths& paths);
 // True if somebody listens there now.
 bool LocalAgentListens(const Paths& paths);
 
+// True if it has died and was not stopped: the supervisor that it had started outlives it, and only
+// then. What it ran may go on.
+bool LocalAgentDied(const Paths& paths);
+
 // Starts it if nobody listens: `brood-agent` of `program_directory` with `arguments`,
 // told `paths` by its environment, in a session of its own, its stdio in
 // STATE/agent.log; it outlives us. A lock in RUNTIME makes simultaneous callers

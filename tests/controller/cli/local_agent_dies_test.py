@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What someone at a shell sees of an agent that has died, or was stopped."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import unittest
+
+BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+
+
+class LocalAgentDiesTest(unittest.TestCase):
+    def setUp(self):
+        # Outboxes refuse tmpfs.
+        folder = tempfile.TemporaryDirectory(dir="/var/tmp", prefix="brood-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.environment = dict(
+            os.environ,
+            BROOD_STATE_DIR=self.folder + "/state",
+            BROOD_RUNTIME_DIR=self.folder + "/run",
+            BROOD_CONFIG=self.folder + "/config.toml",
+            BROOD_HOSTS=self.folder + "/hosts.toml",
+        )
+        self.addCleanup(self.brood, "agent", "stop")
+        self.assertEqual(self.brood("run", "--", "echo", "up").stdout, "up\n")
+
+    def brood(self, *words):
+        return subprocess.run(
+            [BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=60
+        )
+
+    def kill_agent(self):
+        status = json.loads(self.brood("agent", "status", "-o", "json").stdout)
+        pidfd = os.pidfd_open(status["pid"])
+        os.kill(status["pid"], signal.SIGKILL)
+        # Its end, which is not ours to wait for, is seen by the descriptor.
+        select.select([pidfd], [], [], 20)
+        os.close(pidfd)
+
+    def test_a_dead_agent_comes_back_for_whoever_asks(self):
+        gate = self.folder + "/gate"
+        job = self.brood(
+            "run", "-d", "--", "sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.02; done; echo done"
+        ).stdout.strip()
+        self.kill_agent()
+        shown = self.brood("show", job, "-o", "json")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(json.loads(shown.stdout)["state"], "RUNNING")
+        self.kill_agent()
+        open(gate, "w").close()
+        waited = self.brood("wait", job)
+        self.assertEqual(waited.returncode, 0, waited.stderr)
+        self.assertEqual(self.brood("logs", job).stdout, "done\n")
+
+    def test_a_stopped_agent_does_not(self):
+        self.assertEqual(self.brood("agent", "stop").returncode, 0)
+        asked = self.brood("ps")
+        self.assertEqual(asked.returncode, 125)
+        self.assertIn("no agent runs on this machine", asked.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
