@@ -67,6 +67,20 @@ class CoreTest : public ::testing::Test {
     return answer;
   }
 
+  // With an environment that nobody may read.
+  void SubmitWithToken(const std::string& id) {
+    v1::JobSubmission job;
+    job.set_job_id(id);
+    job.mutable_spec()->mutable_command()->add_argv("true");
+    v1::EnvironmentVariable* const secret = job.mutable_spec()->mutable_environment()->add_set();
+    secret->set_name("TOKEN");
+    secret->set_value("hush");
+    Batch batch;
+    uint64_t key = 0;
+    core_->Submit(now_, job, 7, &key, &batch);
+    Take(&batch);
+  }
+
   // Of the parent whose pid is 500.
   void Started(const std::string& id, int pid) {
     StartedFact fact;

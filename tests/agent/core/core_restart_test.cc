@@ -34,18 +34,6 @@ class CoreRestartTest : public CoreTest {
     core_->OnUnknownToParent(now_, parent_, {core_->Find(id)->key}, &batch);
     Take(&batch);
   }
-  void SubmitWithToken(const std::string& id) {
-    v1::JobSubmission job;
-    job.set_job_id(id);
-    job.mutable_spec()->mutable_command()->add_argv("true");
-    v1::EnvironmentVariable* const secret = job.mutable_spec()->mutable_environment()->add_set();
-    secret->set_name("TOKEN");
-    secret->set_value("hush");
-    Batch batch;
-    uint64_t key = 0;
-    core_->Submit(now_, job, 7, &key, &batch);
-    Take(&batch);
-  }
   std::vector<std::string> StartedSince(size_t effects) {
     std::vector<std::string> ids;
     const std::vector<StartJobEffect> starts = Effects<StartJobEffect>();

@@ -304,16 +304,7 @@ TEST_F(CoreTest, WhatANamedParentDidNotStartIsLostAndDidNotRun) {
 
 TEST_F(CoreTest, NoEventAndNoViewHasTheEnvironment) {
   StartParent();
-  v1::JobSubmission job;
-  job.set_job_id("a");
-  job.mutable_spec()->mutable_command()->add_argv("true");
-  v1::EnvironmentVariable* const secret = job.mutable_spec()->mutable_environment()->add_set();
-  secret->set_name("TOKEN");
-  secret->set_value("hush");
-  Batch batch;
-  uint64_t key = 0;
-  core_->Submit(now_, job, 7, &key, &batch);
-  Take(&batch);
+  SubmitWithToken("a");
   ASSERT_EQ(Effects<StartJobEffect>().size(), 1u);
   EXPECT_THAT(Effects<StartJobEffect>()[0].job.environment().set(), ElementsAre("TOKEN=hush"));
   EXPECT_EQ(core_->Find("a")->view.DebugString().find("hush"), std::string::npos);

@@ -6,34 +6,14 @@ import json
 import os
 import select
 import signal
-import subprocess
-import tempfile
+import sys
 import unittest
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../testing"))
+from local_world import LocalWorld  # noqa: E402
 
 
-class LocalAgentDiesTest(unittest.TestCase):
-    def setUp(self):
-        # Outboxes refuse tmpfs.
-        folder = tempfile.TemporaryDirectory(dir="/var/tmp", prefix="brood-test-")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.environment = dict(
-            os.environ,
-            BROOD_STATE_DIR=self.folder + "/state",
-            BROOD_RUNTIME_DIR=self.folder + "/run",
-            BROOD_CONFIG=self.folder + "/config.toml",
-            BROOD_HOSTS=self.folder + "/hosts.toml",
-        )
-        self.addCleanup(self.brood, "agent", "stop")
-        self.assertEqual(self.brood("run", "--", "echo", "up").stdout, "up\n")
-
-    def brood(self, *words):
-        return subprocess.run(
-            [BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=60
-        )
-
+class LocalAgentDiesTest(LocalWorld):
     def kill_agent(self):
         status = json.loads(self.brood("agent", "status", "-o", "json").stdout)
         pidfd = os.pidfd_open(status["pid"])

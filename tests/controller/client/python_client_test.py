@@ -6,35 +6,14 @@ import glob
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
 
 SOURCE = os.environ["BROOD_SOURCE_DIR"]
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+sys.path.insert(0, SOURCE + "/tests/testing")
+from local_world import LocalWorld  # noqa: E402
 
 
-class PythonClientTest(unittest.TestCase):
-    def setUp(self):
-        # Outboxes refuse tmpfs.
-        folder = tempfile.TemporaryDirectory(dir="/var/tmp", prefix="brood-test-")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.environment = dict(
-            os.environ,
-            BROOD_STATE_DIR=self.folder + "/state",
-            BROOD_RUNTIME_DIR=self.folder + "/run",
-            BROOD_CONFIG=self.folder + "/config.toml",
-            BROOD_HOSTS=self.folder + "/hosts.toml",
-        )
-        # Starts the local agent.
-        self.addCleanup(self.brood, "agent", "stop")
-        self.assertEqual(self.brood("run", "--", "echo", "up").stdout, "up\n")
-
-    def brood(self, *words):
-        return subprocess.run(
-            [BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=60
-        )
-
+class PythonClientTest(LocalWorld):
     def test_runs_a_command_a_thread_and_a_fork(self):
         protos = SOURCE + "/protos"
         files = [os.path.relpath(f, protos) for f in glob.glob(protos + "/brood/v1/*.proto")]
