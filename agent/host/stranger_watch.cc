@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/host/stranger_watch.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,21 +41,27 @@ bool StrangerWatch::Watch(pid_t pid, int64_t start_ns, Ended ended) {
   stranger.pidfd = std::move(pidfd);
   stranger.ended = std::move(ended);
   const int fd = stranger.pidfd.get();
-  (void)loop_->Add(fd, EPOLLIN, [this, pid, fd](uint32_t) {
+  const Status refused = loop_->Add(fd, EPOLLIN, [this, pid, fd](uint32_t) {
     loop_->Remove(fd);
     Look(pid);
   });
+  // The kernel has no room for one more: it is asked again and again.
+  if (refused) LookLater(pid);
   return true;
+}
+
+void StrangerWatch::LookLater(pid_t pid) {
+  strangers_.at(pid).timer =
+      loop_->At(BootTime{BootTimeNanos() + kLookNanos}, [this, pid] { Look(pid); });
 }
 
 void StrangerWatch::Look(pid_t pid) {
   Stranger& stranger = strangers_.at(pid);
   stranger.timer = 0;
+  pollfd ended_yet{stranger.pidfd.get(), POLLIN, 0};
+  if (::poll(&ended_yet, 1, 0) == 0) return LookLater(pid);
   const std::optional<int> status = ReadStatusOfReaped(stranger.pidfd.get());
-  if (!status && ++stranger.looks < kLooks) {
-    stranger.timer = loop_->At(BootTime{BootTimeNanos() + kLookNanos}, [this, pid] { Look(pid); });
-    return;
-  }
+  if (!status && ++stranger.looks < kLooks) return LookLater(pid);
   const Ended ended = std::move(stranger.ended);
   strangers_.erase(pid);
   ended(status);

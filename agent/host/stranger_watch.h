@@ -37,6 +37,7 @@ class StrangerWatch {
     EventLoop::TimerId timer = 0;
   };
   void Look(pid_t pid);
+  void LookLater(pid_t pid);
 
   EventLoop* const loop_;
   std::map<pid_t, Stranger> strangers_;
