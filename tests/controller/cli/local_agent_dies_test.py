@@ -40,7 +40,7 @@ class LocalAgentDiesTest(LocalWorld):
     def test_a_stopped_agent_does_not(self):
         self.assertEqual(self.brood("agent", "stop").returncode, 0)
         asked = self.brood("ps")
-        self.assertEqual(asked.returncode, 125)
+        self.assertNotEqual(asked.returncode, 0)
         self.assertIn("no agent runs on this machine", asked.stderr)
 
 
