@@ -139,7 +139,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   std::unique_ptr<JobInputs> inputs_;
   std::unique_ptr<SupervisorLink> supervisor_;
   std::unique_ptr<StrangerWatch> strangers_;
-  std::vector<std::string> spent_folders_;  // of older supervisors, once all is committed
+  // Of parents and supervisors that are gone; removed once all is committed.
+  std::vector<std::string> spent_folders_;
   std::atomic<int> supervisor_pid_ = 0;
   std::unique_ptr<TreeThread> trees_;
   std::unique_ptr<ProcessWatch> processes_;

@@ -371,8 +371,8 @@ void Agent::ForgetLife(const ParentKey& key) {
   }
   // A committer in another thread may hold it for longer.
   if (link != nullptr) link->Shut();
-  std::error_code ignored;
-  std::filesystem::remove_all(ParentDirectory(key), ignored);
+  // Once the journal has what its notes said: should this agent die first, the next reads them.
+  spent_folders_.push_back(ParentDirectory(key));
 }
 
 // A parent that has ended is forgotten with the last of its forks.

@@ -25,6 +25,10 @@ namespace {
 // A supervisor listens within milliseconds; a machine under load is given time.
 constexpr int kHelloMilliseconds = 10'000;
 
+// How often, and how long apart, one that another agent has started is looked for.
+constexpr int kOtherLooks = 200;
+constexpr useconds_t kOtherLookMicros = 10'000;
+
 std::string SupervisorDirectory(const std::string& state, uint64_t incarnation) {
   return state + "/supervisor/" + std::to_string(incarnation);
 }
@@ -93,12 +97,15 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::Open(const std::string& 
                                                              EventLoop* loop, Listener* listener) {
   Result<UniqueFd> fd = ConnectUnix(socket_path);
   if (!fd) {
-    if (Status failed =
-            StartSupervisor(state_directory, socket_path, NextIncarnation(state_directory))) {
-      return *failed;
-    }
+    const Status failed =
+        StartSupervisor(state_directory, socket_path, NextIncarnation(state_directory));
     fd = ConnectUnix(socket_path);
-    if (!fd) return fd.error();
+    // Another one may be about to listen, which an agent before this one had started.
+    for (int look = 0; failed && !fd && look < kOtherLooks; ++look) {
+      ::usleep(kOtherLookMicros);
+      fd = ConnectUnix(socket_path);
+    }
+    if (!fd) return failed ? *failed : fd.error();
   }
   auto socket = std::make_unique<FrameSocket>(std::move(*fd));
   internal::v1::ToSupervisor frame;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 #include "agent/parent/options.h"
@@ -30,6 +31,21 @@ void LimitHeaps() {
   if (processors > 0) ::mallopt(M_ARENA_MAX, static_cast<int>(processors));
 }
 
+// False if the supervisor died before it could note that we are here.
+bool AwaitGo(int fd) {
+  char byte = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(fd, &byte, 1);
+  } while (got < 0 && errno == EINTR);
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) {
+    ::dup2(null, fd);
+    ::close(null);
+  }
+  return got == 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -40,6 +56,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "brood-parent: %s\n", options.error().message.c_str());
     return 2;
   }
+  if (options->go_fd >= 0 && !AwaitGo(options->go_fd)) return 1;
   const brood::Result<brood::Parent*> parent = brood::Parent::Create(*options);
   if (!parent) {
     std::fprintf(stderr, "brood-parent %s: %s\n", options->name.c_str(),

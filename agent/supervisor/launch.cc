@@ -65,7 +65,8 @@ Launched LaunchProgram(const Launch& launch) {
   posix_spawnattr_setsigdefault(&options.attributes, &all);
   posix_spawnattr_setsigmask(&options.attributes, &none);
   posix_spawn_file_actions_t* const actions = &options.actions;
-  int failed = posix_spawn_file_actions_adddup2(actions, null.get(), 0);
+  int failed =
+      posix_spawn_file_actions_adddup2(actions, launch.input >= 0 ? launch.input : null.get(), 0);
   if (failed == 0) failed = posix_spawn_file_actions_adddup2(actions, log.get(), 1);
   if (failed == 0) failed = posix_spawn_file_actions_adddup2(actions, log.get(), 2);
   if (failed == 0 && directory) {

@@ -16,6 +16,7 @@ struct Launch {
   std::vector<std::string> environment;  // all of it
   std::string working_directory;         // empty: this process's
   std::string log_path;                  // stdout and stderr are appended here
+  int input = -1;                        // standard input; -1: /dev/null
 };
 
 struct Launched {
@@ -25,8 +26,8 @@ struct Launched {
   int error_number = 0;
 };
 
-// Starts it in a session of its own with default signals, /dev/null as standard
-// input and no other descriptor of this process. Returns once it was executed.
+// Starts it in a session of its own with default signals and no other descriptor of
+// this process than those named. Returns once it was executed.
 Launched LaunchProgram(const Launch& launch);
 
 }  // namespace brood

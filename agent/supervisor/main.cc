@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -78,8 +79,17 @@ int main(int count, char** arguments) {
   brood::Result<std::unique_ptr<brood::OutboxWriter>> outbox =
       brood::OutboxWriter::Create(options->directory);
   if (!outbox) return Fail(outbox.error());
+  // Two that an agent and the one after it start at once would take the socket from each other.
+  brood::UniqueFd lock(
+      ::open((socket_path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) return Fail(brood::ErrnoError(errno, "open '" + socket_path + ".lock'"));
+  if (::flock(lock.get(), LOCK_EX) != 0 || brood::ConnectUnix(socket_path)) {
+    std::fprintf(stderr, "brood-supervisor: another one serves '%s'\n", socket_path.c_str());
+    return EXIT_FAILURE;
+  }
   brood::Result<brood::UniqueFd> listener = brood::ListenUnix(socket_path);
   if (!listener) return Fail(listener.error());
+  lock.reset();
   struct stat own {};
   ::stat(socket_path.c_str(), &own);
 

@@ -57,6 +57,8 @@ Launch LaunchOf(const std::string& program, const ParentRequest& request) {
     launch.arguments.emplace_back("--library");
     launch.arguments.push_back(library);
   }
+  // Its standard input tells it that its start is noted; else it ends with us.
+  launch.arguments.insert(launch.arguments.end(), {"--go-fd", "0"});
   launch.environment = request.environment;
   launch.working_directory = request.working_directory;
   launch.log_path = request.directory + "/parent.log";
@@ -215,7 +217,16 @@ void Supervisor::Do(const Drop& effect) {
 
 void Supervisor::Do(const LaunchParent& effect) {
   const ParentRequest& request = effect.request;
-  const Launched launched = LaunchProgram(LaunchOf(options_.parent_program, request));
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    Do(RefuseParent{effect.connection, request.name, request.incarnation, "socketpair", errno});
+    return;
+  }
+  UniqueFd go(ends[0]);
+  const UniqueFd awaits_go(ends[1]);
+  Launch launch = LaunchOf(options_.parent_program, request);
+  launch.input = awaits_go.get();
+  const Launched launched = LaunchProgram(launch);
   if (launched.pid == 0) {
     Do(RefuseParent{effect.connection, request.name, request.incarnation, launched.step,
                     launched.error_number});
@@ -231,10 +242,15 @@ void Supervisor::Do(const LaunchParent& effect) {
   note.job_key = request.incarnation;
   // Its end cannot be noted before: this thread alone looks for ends.
   if (!starts_.empty() || !AppendNote(note, request.name)) {
-    starts_.emplace_back(note, request.name);
+    starts_.push_back(HeldStart{note, request.name, std::move(go)});
     RetryLater();
+    return;
   }
+  LetGo(go);
 }
+
+// It may have ended by now.
+void Supervisor::LetGo(const UniqueFd& go) { (void)::send(go.get(), "", 1, MSG_NOSIGNAL); }
 
 void Supervisor::Do(const RefuseParent& effect) {
   frames::FromSupervisor frame;
@@ -267,10 +283,11 @@ void Supervisor::Do(const End&) {
 // adopter still finds the zombie; if the disk is full, the zombie keeps the truth.
 void Supervisor::WaitForChildren() {
   while (!starts_.empty()) {
-    if (!AppendNote(starts_.front().first, starts_.front().second)) {
+    if (!AppendNote(starts_.front().note, starts_.front().name)) {
       RetryLater();
       return;
     }
+    LetGo(starts_.front().go);
     starts_.pop_front();
   }
   for (;;) {

@@ -57,6 +57,7 @@ class Supervisor {
   void Do(const NoteEnd& effect);
   void Do(const End& effect);
 
+  static void LetGo(const UniqueFd& go);
   void WaitForChildren();
   bool AppendNote(const Note& note, const std::string& text);
   void RetryLater();
@@ -77,9 +78,15 @@ class Supervisor {
   std::map<ConnectionId, Connection> connections_;
   ConnectionId next_connection_ = 1;
 
-  Note ended_;                                       // the zombie being looked at
-  bool noted_ = false;                               // its end is in the outbox
-  std::deque<std::pair<Note, std::string>> starts_;  // PARENT_STARTED notes that found no room
+  Note ended_;          // the zombie being looked at
+  bool noted_ = false;  // its end is in the outbox
+  // PARENT_STARTED notes that found no room, and whom to let go once they are written.
+  struct HeldStart {
+    Note note;
+    std::string name;
+    UniqueFd go;
+  };
+  std::deque<HeldStart> starts_;
   bool retry_armed_ = false;
   bool ending_ = false;
 };

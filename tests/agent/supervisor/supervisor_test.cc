@@ -117,9 +117,9 @@ TEST(SupervisorTest, StartsAParentCleanly) {
               HasSubstr("arg --name\narg p\narg --incarnation\narg 9\narg --directory\narg " +
                         start.directory() + "\narg --socket\narg " + start.socket_path() +
                         "\narg --call-slots\narg 64\narg --library\narg /lib/one.so\n"
-                        "arg --library\narg /lib/two.so\n"));
+                        "arg --library\narg /lib/two.so\narg --go-fd\narg 0\n"));
   EXPECT_THAT(report, HasSubstr("\nenv ACT=exit:0\nenv WORD=a b\ncwd /usr\n"));
-  EXPECT_THAT(report, HasSubstr("fd 0 /dev/null\n"));
+  EXPECT_THAT(report, HasSubstr("fd 0 socket:["));
   EXPECT_THAT(report, HasSubstr("fd 1 " + start.directory() + "/parent.log\n"));
   EXPECT_THAT(report, HasSubstr("fd 2 " + start.directory() + "/parent.log\n"));
   EXPECT_THAT(report, Not(HasSubstr("fd 3")));
