@@ -223,11 +223,13 @@ void Supervisor::Do(const LaunchParent& effect) {
     return;
   }
   UniqueFd go(ends[0]);
-  const UniqueFd awaits_go(ends[1]);
+  UniqueFd awaits_go(ends[1]);
   Launch launch = LaunchOf(options_.parent_program, request);
   launch.input = awaits_go.get();
   const Launched launched = LaunchProgram(launch);
+  awaits_go.reset();
   if (launched.pid == 0) {
+    go.reset();
     Do(RefuseParent{effect.connection, request.name, request.incarnation, launched.step,
                     launched.error_number});
     return;
