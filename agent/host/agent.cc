@@ -26,6 +26,10 @@ constexpr size_t kJournalBytes = 256 << 20;
 // The life of the default parent that is found, which may be at its end, and the next.
 constexpr int kDefaultStarts = 2;
 
+// How long an agent that starts waits for parents it has found: one may be stopped, or never
+// answer.
+constexpr int64_t kAdoptNanos = 5'000'000'000;
+
 // While jobs wait for a slot, readers are told this often: short beside a second
 // look at a screen, long beside what one message costs.
 constexpr int64_t kFeedRoundNanos = 2'000'000;
@@ -173,7 +177,29 @@ Status Agent::OpenSupervisor() {
   return Ok();
 }
 
-void Agent::Start(std::function<void(Status)> ready) { StartDefault(kDefaultStarts, ready); }
+void Agent::Start(std::function<void(Status)> ready) {
+  StartDefault(kDefaultStarts, [this, ready = std::move(ready)](const Status& failed) {
+    if (failed) return ready(failed);
+    AwaitAdopted(ready);
+  });
+}
+
+// Until they have said what they can run: before, a call of theirs would be refused as unknown.
+void Agent::AwaitAdopted(const std::function<void(Status)>& ready) {
+  const auto done = std::make_shared<bool>(false);
+  const auto finish = [done, ready] {
+    if (!std::exchange(*done, true)) ready(Ok());
+  };
+  const std::vector<ParentKey> adopted = std::exchange(adopted_, {});
+  if (adopted.empty()) return finish();
+  const auto left = std::make_shared<size_t>(adopted.size());
+  for (const ParentKey& key : adopted) {
+    waits_.push_back(Wait{key, false, [left, finish](const Result<v1::Parent>&) {
+                            if (--*left == 0) finish();
+                          }});
+  }
+  loop_->At(BootTime{clock_->Now().boot.ns + kAdoptNanos}, finish);
+}
 
 void Agent::StartDefault(int times, const std::function<void(Status)>& ready) {
   StartParent(kDefaultParent, {}, [this, times, ready](const Result<v1::Parent>& parent) {

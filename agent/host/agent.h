@@ -81,6 +81,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void AdoptEndedLives();
   bool Lives(const ParentKey& key) const;
   void StartDefault(int times, const std::function<void(Status)>& ready);
+  void AwaitAdopted(const std::function<void(Status)>& ready);
   void AdoptParents();
 
   // CommitListener
@@ -156,6 +157,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
     ParentDone done;
   };
   std::vector<Wait> waits_;
+  std::vector<ParentKey> adopted_;  // found at the start, beside the default one
   std::map<ParentKey, std::string> start_errors_;
   EventLoop::TimerId deadline_timer_ = 0;
   // Jobs whose streams had no reader for a while that they may not have outlived.

@@ -72,6 +72,7 @@ void Agent::AdoptParents() {
   });
   for (const ParentKey& key : open) {
     AdoptLife(key);
+    if (key.name != kDefaultParent) adopted_.push_back(key);
     loop_->Post([this, key] {
       if (Lives(key)) ConnectParent(key, 0);
     });

@@ -42,7 +42,7 @@ struct Observed {
 //     never started has not begun.
 //  4. Exit codes, returned values and output are what the job made; none is unknown, no job is
 //  LOST.
-//     Where parent, supervisor and agent died at once, an exit code may be unknown, never another.
+//     Where a parent and the agent died at once, an exit code may be unknown, never another.
 //  5. Only a job that somebody cancelled ends by it. Where parents died, a thread may end with its
 //     own, and a call that was not started by then (it has not begun) may be LOST or fail to start.
 //  6. Each watcher is handed every event once, in order.
