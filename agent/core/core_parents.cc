@@ -266,6 +266,8 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
       }
       if (CanWaitForNextLife(*job)) {
         WaitForNextLife(job, parent);
+      } else if (job->cause == v1::END_CAUSE_CANCELLED) {
+        CancelUnsent(now, job, batch);
       } else {
         Lose(now, job, "its parent ended before it was started", batch);
       }

@@ -284,6 +284,15 @@ TEST_F(CoreTest, WhatNoLifeOfItsParentStartsIsLostInTheEnd) {
   EXPECT_EQ(core_->Find("a")->view.attempt(), 5u);
 }
 
+TEST_F(CoreTest, WhatWasCancelledAndNotStartedWhenItsParentEndedIsCancelled) {
+  StartParent();
+  Submit("a");
+  Cancel("a", 1);
+  ParentEnded();
+  EXPECT_EQ(core_->Find("a")->view.outcome(), v1::OUTCOME_CANCELLED);
+  EXPECT_TRUE(core_->Find("a")->view.cleaned());
+}
+
 TEST_F(CoreTest, WhatANamedParentDidNotStartIsLostAndDidNotRun) {
   Batch batch;
   const ParentKey named{"q", 1};
