@@ -113,6 +113,8 @@ class Core {
   const Jobs& jobs() const { return jobs_; }
   const std::map<std::string, ParentEntry>& parents() const { return parents_; }
   const std::deque<v1::Parent>& ended_parents() const { return ended_parents_; }
+  // That life of a parent has ended, or another one has come since.
+  bool IsOver(const ParentKey& life) const;
   v1::Parent ViewParent(const ParentEntry& parent) const;
   void ViewHost(v1::Host* host) const;
   // Jobs that wait for a slot.

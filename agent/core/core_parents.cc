@@ -320,6 +320,12 @@ void Core::OnReparented(Instant now, const ReparentedFact& fact, Batch* batch) {
   Emit(job, batch);
 }
 
+bool Core::IsOver(const ParentKey& life) const {
+  const auto parent = parents_.find(life.name);
+  return parent == parents_.end() || parent->second.key != life ||
+         parent->second.state == v1::PARENT_STATE_ENDED;
+}
+
 v1::Parent Core::ViewParent(const ParentEntry& parent) const {
   v1::Parent view;
   view.set_name(parent.key.name);

@@ -149,7 +149,7 @@ void Core::EndReplay(Instant now, Batch* batch) {
     }
     parents_[job.parent.name].key.name = job.parent.name;
     ParentEntry* const parent = Current(job.parent);
-    const bool orphan = parent == nullptr || parent->state == v1::PARENT_STATE_ENDED;
+    const bool orphan = IsOver(job.parent);
     if (orphan && !job.started()) {
       waited.push_back(&job);
       continue;
@@ -172,8 +172,7 @@ void Core::EndReplay(Instant now, Batch* batch) {
   }
   for (const uint64_t job_key : std::vector<uint64_t>(unclosed_)) {
     const CoreJob& job = *Find(job_key);
-    const ParentEntry* const parent = Current(job.parent);
-    if (parent == nullptr || parent->state == v1::PARENT_STATE_ENDED) TakeUnclosed(job.parent);
+    if (IsOver(job.parent)) TakeUnclosed(job.parent);
   }
   // Their parent's end is in the journal, and theirs was not written any more.
   for (CoreJob* const job : ended_threads) LoseThread(now, job, "", batch);

@@ -42,12 +42,8 @@ void Agent::AdoptEndedLives() {
   std::set<ParentKey> ended;
   sequencer_->Look([&](const Core& core) {
     for (const auto& [job_key, job] : core.jobs()) {
-      if (job->output_closed || !job->started()) continue;
-      const auto parent = core.parents().find(job->parent.name);
-      if (parent == core.parents().end() || parent->second.key != job->parent ||
-          parent->second.state == v1::PARENT_STATE_ENDED) {
+      if (!job->output_closed && job->started() && core.IsOver(job->parent))
         ended.insert(job->parent);
-      }
     }
   });
   for (const ParentKey& key : ended) {
@@ -87,12 +83,15 @@ void Agent::AdoptParents() {
 }
 
 bool Agent::Lives(const ParentKey& key) const {
-  return sequencer_->Look([&](const Core& core) {
+  v1::Unit unit;
+  sequencer_->Look([&](const Core& core) {
     const auto parent = core.parents().find(key.name);
-    return parent != core.parents().end() && parent->second.key == key &&
-           parent->second.state != v1::PARENT_STATE_ENDED && parent->second.unit.has_pid() &&
-           IsSameProcess(parent->second.unit.pid(), DurationNanos(parent->second.unit.start()));
+    if (parent != core.parents().end() && parent->second.key == key &&
+        parent->second.state != v1::PARENT_STATE_ENDED) {
+      unit = parent->second.unit;
+    }
   });
+  return unit.has_pid() && IsSameProcess(unit.pid(), DurationNanos(unit.start()));
 }
 
 // Nobody has the pipes of its jobs: the parent that had ended, and the agent that read them, are
@@ -198,12 +197,7 @@ void Agent::CheckOrphans() {
   const auto find = [&orphans](const Core& core) {
     orphans.clear();
     for (const auto& [job_key, job] : core.jobs()) {
-      if (job->ended || !job->started() || job->is_thread()) continue;
-      const auto parent = core.parents().find(job->parent.name);
-      if (parent != core.parents().end() && parent->second.key == job->parent &&
-          parent->second.state != v1::PARENT_STATE_ENDED) {
-        continue;
-      }
+      if (job->ended || !job->started() || job->is_thread() || !core.IsOver(job->parent)) continue;
       OrphanFact& orphan = orphans.emplace_back();
       orphan.pid = job->view.pid();
       orphan.start_ns = job->start_ns;

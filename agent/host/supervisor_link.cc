@@ -167,8 +167,7 @@ SupervisorLink::SupervisorLink(const internal::v1::FromSupervisor& hello, Unique
       bell_(std::move(bell)),
       outbox_(std::move(directory)),
       pid_(hello.hello().pid()),
-      incarnation_(hello.hello().incarnation()),
-      parents_(hello.parents().begin(), hello.parents().end()) {
+      incarnation_(hello.hello().incarnation()) {
   loop_->Add(socket_->fd(), EPOLLIN, [this](uint32_t) { OnReadable(); });
   loop_->Add(bell_.get(), EPOLLIN, [this](uint32_t) {
     uint64_t rings = 0;

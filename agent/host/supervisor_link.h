@@ -48,7 +48,6 @@ class SupervisorLink {
 
   int pid() const { return pid_; }
   uint64_t incarnation() const { return incarnation_; }
-  const std::vector<internal::v1::LiveParent>& parents() const { return parents_; }
 
  private:
   SupervisorLink(const internal::v1::FromSupervisor& hello, UniqueFd bell,
@@ -64,7 +63,6 @@ class SupervisorLink {
   OutboxReader outbox_;
   int pid_ = 0;
   uint64_t incarnation_ = 0;
-  std::vector<internal::v1::LiveParent> parents_;
 };
 
 }  // namespace brood
