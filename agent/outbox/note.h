@@ -54,7 +54,7 @@ struct Note {
   int32_t tid = 0;
   int32_t ppid = 0;
   int32_t pgid = 0;
-  int64_t start_ns = 0;  // CLOCK_BOOTTIME around the creation
+  int64_t start_ns = 0;  // CLOCK_BOOTTIME just after the creation, see process_life.h
   int64_t fork_ns = 0;
   int64_t gate_wait_ns = 0;
   uint32_t threads_at_fork = 0;

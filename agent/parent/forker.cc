@@ -168,7 +168,7 @@ void Forker::Fork(ForkedCall* call) {
   note.tid = pid;
   note.ppid = ::getpid();
   note.pgid = pid;
-  note.start_ns = before;
+  note.start_ns = after;  // process_life.h
   note.fork_ns = after - before;
   note.gate_wait_ns = before - at_gate;
   note.threads_at_fork = threads;

@@ -229,7 +229,7 @@ void Launcher::Launch(Prepared* prepared) {
   note.tid = child.pid;
   note.ppid = ::getpid();
   note.pgid = child.pid;
-  note.start_ns = slot->start_ns != 0 ? slot->start_ns : before;
+  note.start_ns = slot->start_ns != 0 ? slot->start_ns : after;
   note.fork_ns = after - before;
   note.slot = prepared->slot;
 

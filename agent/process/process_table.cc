@@ -9,18 +9,15 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
+#include "common/base/process_life.h"
 #include "common/base/unique_fd.h"
 
 namespace brood {
 namespace {
 
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
-// The clock of /proc ticks in hundredths of a second, and a process is noted some time after its
-// start.
-constexpr int64_t kStartToleranceNanos = 100'000'000;
 // The longest stat line: 52 numbers and a name.
 constexpr size_t kStatBytesMax = 2048;
 // Taken at a time of an environment, which may be megabytes long.
@@ -142,9 +139,9 @@ std::vector<ProcessEntry> ReadTable(const std::string& path) {
 
 std::optional<ProcessEntry> ReadProcess(pid_t pid) { return ReadStat(OpenProc(pid, "stat")); }
 
-bool IsSameProcess(pid_t pid, int64_t start_ns) {
+bool IsSameProcess(pid_t pid, int64_t seen_ns) {
   const std::optional<ProcessEntry> process = ReadProcess(pid);
-  return process && std::llabs(process->start_ns() - start_ns) <= kStartToleranceNanos;
+  return process && LivedAt(process->start_ns(), INT64_MAX, seen_ns);
 }
 
 std::vector<ProcessEntry> ReadProcessTable() { return ReadTable("/proc"); }

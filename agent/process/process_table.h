@@ -39,8 +39,9 @@ std::optional<ProcessEntry> ParseProcessStat(std::string_view text);
 // That process, or nothing if there is none.
 std::optional<ProcessEntry> ReadProcess(pid_t pid);
 
-// Whether there is a process with this pid, and it was created around that time (CLOCK_BOOTTIME).
-bool IsSameProcess(pid_t pid, int64_t start_ns);
+// Whether the process that has this pid had it at that time too (CLOCK_BOOTTIME; process_life.h).
+// False if there is none.
+bool IsSameProcess(pid_t pid, int64_t seen_ns);
 
 // All processes of this pid namespace, by pid. Not a snapshot: those that come
 // and go meanwhile may be missed.

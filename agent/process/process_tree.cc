@@ -5,6 +5,8 @@
 
 #include <map>
 
+#include "common/base/process_life.h"
+
 namespace brood {
 namespace {
 
@@ -76,18 +78,18 @@ const ProcessEntry* Find(const std::vector<ProcessEntry>& table, pid_t pid) {
 }  // namespace
 
 bool IsLeader(const ProcessEntry& process, const JobRoot& root) {
-  if (root.start_ns == 0 || process.pid != root.pid) return false;
-  const int64_t late = root.start_ns - process.start_ns();
-  return late <= kStartRecordedLateNanosMax && late >= -kStartRecordedEarlyNanosMax;
+  return root.start_ns != 0 && process.pid == root.pid &&
+         LivedAt(process.start_ns(), INT64_MAX, root.start_ns);
 }
 
 std::vector<ProcessEntry> FindTreeIn(const std::vector<ProcessEntry>& table, const JobRoot& root,
                                      const std::set<pid_t>& excluded) {
+  const ProcessEntry* const leader = Find(table, root.pid);
   // Spares most of a host's processes a look at their environment.
-  const int64_t oldest_ns = root.start_ns - kStartRecordedLateNanosMax;
-  TreeSearch search(table, excluded, root.start_ns == 0 ? 0 : oldest_ns);
+  int64_t oldest_ns = root.start_ns == 0 ? 0 : root.start_ns - kFirstActNanosMax;
+  if (leader != nullptr && IsLeader(*leader, root)) oldest_ns = leader->start_ns();
+  TreeSearch search(table, excluded, oldest_ns);
   if (root.pid > 1 && root.start_ns != 0 && !excluded.contains(root.pid)) {
-    const ProcessEntry* const leader = Find(table, root.pid);
     if (leader != nullptr && IsLeader(*leader, root)) search.Take(*leader);
     // If another process has its pid now, no member was left when it got it.
     if (leader == nullptr || IsLeader(*leader, root)) search.TakeMembers(root.pid);

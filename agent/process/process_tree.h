@@ -16,16 +16,14 @@ namespace brood {
 struct JobRoot {
   pid_t pid =
       0;  // of its leader, which leads a session and a process group of its own; 0 if unknown
-  int64_t start_ns = 0;  // CLOCK_BOOTTIME around the leader's start; 0 if unknown
+  int64_t start_ns = 0;  // CLOCK_BOOTTIME just after the leader's start; 0 if unknown
   std::string job_id;    // as in BROOD_JOB_ID; empty: not looked for
   std::string host;      // as in BROOD_HOST
 };
 
-// The recorded start of a leader may be so much later or earlier than the
-// kernel's: the child writes it as its first act, when it first gets a CPU. A
-// recycled pid starts after its predecessor's end, so the second is kept small.
-inline constexpr int64_t kStartRecordedLateNanosMax = 10'000'000'000;
-inline constexpr int64_t kStartRecordedEarlyNanosMax = 1'000'000'000;
+// A leader that is gone began so long before its first act at most, when it first got a CPU: what
+// is older than that is not looked at.
+inline constexpr int64_t kFirstActNanosMax = 10'000'000'000;
 
 // The living processes of a job, leader first, parents before their children:
 //   - the leader, and all that descend from it;

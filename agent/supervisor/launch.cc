@@ -78,11 +78,11 @@ Launched LaunchProgram(const Launch& launch) {
   const std::vector<char*> arguments = Pointers(launch.arguments);
   const std::vector<char*> environment = Pointers(launch.environment);
   Launched launched;
-  launched.start_ns = BootTimeNanos();
   failed = ::posix_spawn(&launched.pid, launch.program.c_str(), actions, &options.attributes,
                          arguments.data(), environment.data());
   // A process that could not execute was reaped by posix_spawn itself.
   if (failed != 0) return Failed(failed == EAGAIN || failed == ENOMEM ? "fork" : "exec", failed);
+  launched.start_ns = BootTimeNanos();  // process_life.h
   return launched;
 }
 

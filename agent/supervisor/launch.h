@@ -21,7 +21,7 @@ struct Launch {
 
 struct Launched {
   pid_t pid = 0;          // 0: it was not started
-  int64_t start_ns = 0;   // CLOCK_BOOTTIME just before
+  int64_t start_ns = 0;   // CLOCK_BOOTTIME just after
   const char* step = "";  // what failed: "log", "chdir", "fork", "exec"
   int error_number = 0;
 };

@@ -38,9 +38,9 @@ Family::Family(const std::string& job_id, const std::vector<std::string>& argume
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-  root_.start_ns = BootTimeNanos();
   EXPECT_EQ(::posix_spawn(&root_.pid, FAMILY, &actions, &attributes, words.data(), entries.data()),
             0);
+  root_.start_ns = BootTimeNanos();
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   ::close(ends[1]);

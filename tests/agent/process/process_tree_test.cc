@@ -81,14 +81,9 @@ TEST(ProcessTreeTest, TakesNothingByPidWhenTheStartIsUnknown) {
 }
 
 TEST(ProcessTreeTest, AllowsForAStartThatWasRecordedLate) {
-  EXPECT_THAT(Find({Process(10, 1, 10)}, Root(10, Nanos(kStart) + kStartRecordedLateNanosMax)),
-              ElementsAre(10));
-  EXPECT_THAT(Find({Process(10, 1, 10)}, Root(10, Nanos(kStart) + kStartRecordedLateNanosMax + 1)),
-              IsEmpty());
-  EXPECT_THAT(Find({Process(10, 1, 10)}, Root(10, Nanos(kStart) - kStartRecordedEarlyNanosMax)),
-              ElementsAre(10));
-  EXPECT_THAT(Find({Process(10, 1, 10)}, Root(10, Nanos(kStart) - kStartRecordedEarlyNanosMax - 1)),
-              IsEmpty());
+  EXPECT_THAT(Find({Process(10, 1, 10)}, Root(10, Nanos(kStart + 3600 * 100))), ElementsAre(10));
+  EXPECT_THAT(Find({Process(10, 1, 10)}, Root(10, Nanos(kStart) - 1)), IsEmpty())
+      << "it began after the leader was there: another one";
 }
 
 TEST(ProcessTreeTest, TakesNoChildThatIsOlderThanItsParent) {
