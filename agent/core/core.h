@@ -66,6 +66,8 @@ class Core {
 
   // ---- facts from the host (core_facts.cc, core_parents.cc)
   void OnStarted(Instant now, const StartedFact& fact, Batch* batch);
+  // The start slot of a job that another agent has seen start.
+  void OnSlot(const ParentKey& parent, uint64_t job_key, uint32_t attempt, uint32_t slot);
   void OnFailedToStart(Instant now, const FailedFact& fact, Batch* batch);
   void OnExited(Instant now, const ExitedFact& fact, Batch* batch);
   void OnThreadEnded(Instant now, const ThreadEndedFact& fact, Batch* batch);
@@ -117,6 +119,8 @@ class Core {
   bool IsOver(const ParentKey& life) const;
   v1::Parent ViewParent(const ParentEntry& parent) const;
   void ViewHost(v1::Host* host) const;
+  // Ends were heard of that only the end of a parent, not yet heard of, lets be told.
+  bool HoldsEarlyOrphans() const;
   // Jobs that wait for a slot.
   uint32_t queued() const { return queued_; }
 

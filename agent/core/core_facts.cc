@@ -4,13 +4,13 @@
 // agent that returns reads the notes again): the second changes nothing.
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <utility>
 
 #include "agent/core/core.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
 #include "common/base/lie.h"
+#include "common/base/process_life.h"
 #include "common/job/text.h"
 
 namespace brood {
@@ -20,10 +20,6 @@ void SetResult(const CallResult& result, v1::Exited* exited) {
   if (result.returned) *exited->mutable_returned()->mutable_value() = *result.returned;
   if (result.threw) exited->mutable_threw()->set_what(ToUtf8(*result.threw));
 }
-
-// /proc counts starts in hundredths of a second; the clone happens within one or
-// two of them of what the parent noted.
-constexpr int64_t kStartToleranceNanos = 100'000'000;
 
 }  // namespace
 
@@ -60,6 +56,12 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
   if (job->cause != v1::END_CAUSE_UNSPECIFIED && !job->is_thread()) {
     SendSignal(*job, SIGTERM, true, batch);
   }
+}
+
+void Core::OnSlot(const ParentKey& parent, uint64_t job_key, uint32_t attempt, uint32_t slot) {
+  CoreJob* const job = Live(job_key);
+  if (job == nullptr || job->parent != parent || !job->started()) return;
+  if (attempt == job->view.attempt()) job->slot = slot;
 }
 
 void Core::OnFailedToStart(Instant now, const FailedFact& fact, Batch* batch) {
@@ -214,7 +216,7 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
   for (const auto& entry : jobs_) {
     const CoreJob& job = *entry.second;
     if (job.ended || job.is_thread() || !job.started() || job.view.pid() != fact.pid) continue;
-    if (std::llabs(job.start_ns - fact.start_ns) > kStartToleranceNanos) continue;
+    if (!LivedAt(fact.start_ns, fact.end_ns, job.start_ns)) continue;
     // An orphan's parent has ended, whoever of the two was waited for first: its end is said first.
     ParentEntry* const parent = Current(job.parent);
     if (parent != nullptr && parent->state != v1::PARENT_STATE_ENDED) {
@@ -240,6 +242,11 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
   orphans_.push_back(fact);
   if (orphans_.size() > kUnmatchedOrphansKept) orphans_.pop_front();
   return false;
+}
+
+bool Core::HoldsEarlyOrphans() const {
+  return std::any_of(parents_.begin(), parents_.end(),
+                     [](const auto& entry) { return !entry.second.early_orphans.empty(); });
 }
 
 void Core::MatchOrphans(Instant now, ParentEntry* ended, Batch* batch) {

@@ -111,7 +111,9 @@ struct ParentEndFact {
 
 struct OrphanFact {
   int32_t pid = 0;
-  int64_t start_ns = 0;  // to 10 ms, as /proc has it
+  // CLOCK_BOOTTIME: of its start, to 10 ms, as /proc has it, and when it was waited for.
+  int64_t start_ns = 0;
+  int64_t end_ns = INT64_MAX;
   WaitStatus status;
   // Who waited for it, and so is its parent process by now.
   int32_t waiter_pid = 0;

@@ -221,6 +221,8 @@ void Agent::EndRound() {
   sequencer_->Commit();
   CheckWaits();
   if (!sequencer_->AllCommitted()) return;
+  // What is heard of and not told is in no journal.
+  if (sequencer_->Look([](const Core& core) { return core.HoldsEarlyOrphans(); })) return;
   supervisor_->ReleaseNotes();
   for (const std::string& folder : std::exchange(spent_folders_, {})) {
     std::error_code ignored;

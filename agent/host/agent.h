@@ -114,6 +114,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact);
   static void TellUnnotedStarts(Instant at, const ParentKey& ended, int32_t ppid,
                                 const std::vector<StartSlot>& starts, Core* core, Batch* batch);
+  static void TellUnnotedStart(Instant at, const ParentKey& ended, int32_t ppid,
+                               const ParentLink::Start& noted, Core* core, Batch* batch);
   void ReopenStreams(const ParentKey& ended, const std::vector<StartSlot>& starts);
   void FindAdopters(const std::vector<AdopterEffect>& orphans);
   void SignalByPid(const SignalJobEffect& effect);

@@ -31,6 +31,14 @@ std::shared_ptr<ParentLink> Agent::AdoptLife(const ParentKey& key) {
       std::make_shared<ParentLink>(key, ParentDirectory(key), ParentSocket(key), incarnation_,
                                    loop_, sequencer_.get(), spool_.get(), inputs_.get());
   link->ReadNotes();
+  // The notes of starts that the journal has are gone, and no event says which slot a job has.
+  const std::vector<StartSlot> starts = link->ReadStarts();
+  sequencer_->Step([&](Core& core, Instant, Batch*) {
+    for (uint32_t slot = 0; slot < starts.size(); ++slot) {
+      if (starts[slot].claim == kClaimedByChild)
+        core.OnSlot(key, starts[slot].job_key, starts[slot].attempt, slot);
+    }
+  });
   const absl::MutexLock lock(&links_mutex_);
   links_[key] = link;
   return link;

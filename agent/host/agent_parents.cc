@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <optional>
@@ -269,129 +268,6 @@ void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
     default:
       return;
   }
-}
-
-void Agent::OnOrphanEnd(Instant at, OrphanFact fact) {
-  // Its parent may have noted its start just before the end.
-  std::vector<std::shared_ptr<ParentLink>> links;
-  {
-    const absl::MutexLock lock(&links_mutex_);
-    for (const auto& entry : links_) links.push_back(entry.second);
-  }
-  for (const auto& link : links) link->ReadNotes();
-  uint64_t orphan = 0;
-  sequencer_->Look([&](const Core& core) {
-    for (const auto& [job_key, job] : core.jobs()) {
-      if (!job->ended && job->view.pid() == fact.pid && !job->is_thread()) orphan = job_key;
-    }
-  });
-  for (const auto& link : links) link->watch()->TakeWritesOf(orphan);
-  sequencer_->Step([&](Core& core, Instant, Batch* batch) {
-    for (const auto& [job_key, job] : core.jobs()) {
-      if (job->ended || job->view.pid() != fact.pid || job->view.spec().has_command()) continue;
-      for (const auto& link : links) {
-        if (link->key() != job->parent) continue;
-        ParentLink::CallFacts call = link->ReadCall(job_key, job->slot);
-        fact.result = std::move(call.result);
-        fact.progress = std::move(call.progress);
-      }
-    }
-    core.OnOrphanExited(at, fact, batch);
-  });
-}
-
-void Agent::TellUnnotedStarts(Instant at, const ParentKey& ended, int32_t ppid,
-                              const std::vector<StartSlot>& starts, Core* core, Batch* batch) {
-  for (uint32_t slot = 0; slot < starts.size(); ++slot) {
-    auto start = StartOfSlot(starts[slot], slot);
-    const CoreJob* const job = core->Find(starts[slot].job_key);
-    if (!start || job == nullptr || job->parent != ended || job->is_thread()) continue;
-    if (auto* const started = std::get_if<StartedFact>(&*start)) {
-      started->ppid = ppid;
-      core->OnStarted(at, *started, batch);
-    } else {
-      core->OnFailedToStart(at, std::get<FailedFact>(*start), batch);
-    }
-  }
-}
-
-void Agent::OnParentEnd(Instant at, const ParentKey& key, const WaitStatus& status,
-                        v1::Observer observer) {
-  const std::shared_ptr<ParentLink> link = Link(key);
-  ParentEndFact fact;
-  fact.status = status;
-  fact.observer = observer;
-  if (link != nullptr) {
-    link->ReadNotes();  // What it noted before it ended.
-    link->watch()->TakeAll();
-    fact.culprit_job_key = link->CulpritJobKey();
-  }
-  EndLife(at, key, fact);
-}
-
-void Agent::EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact) {
-  int32_t pid = 0;
-  const bool lived = sequencer_->Look([&](const Core& core) {
-    const auto parent = core.parents().find(key.name);
-    if (parent == core.parents().end() || parent->second.key != key) return false;
-    pid = parent->second.unit.pid();
-    return parent->second.state != v1::PARENT_STATE_ENDED;
-  });
-  if (!lived) return;
-  const std::shared_ptr<ParentLink> link = Link(key);
-  if (link != nullptr) {
-    // Jobs it was sent and did not note: their slots tell whether they ran.
-    const std::vector<StartSlot> starts = link->TakeStarts();
-    sequencer_->Step([&](Core& core, Instant, Batch* batch) {
-      TellUnnotedStarts(at, key, pid, starts, &core, batch);
-    });
-    if (!link->was_connected()) ReopenStreams(key, starts);
-  }
-  bool empty = false;
-  sequencer_->Step([&](Core& core, Instant, Batch* batch) {
-    core.OnParentEnded(at, key, fact, batch);
-    empty = core.parents().at(key.name).live[0].empty();
-  });
-  // Those of its jobs that go on: is there somebody who will tell of their ends?
-  loop_->Post([this] { CheckOrphans(); });
-  ::unlink(ParentSocket(key).c_str());
-  // Else its forked calls still write their results there, see ForgetLifeOf.
-  if (empty) ForgetLife(key);
-}
-
-void Agent::ForgetLife(const ParentKey& key) {
-  std::shared_ptr<ParentLink> link;
-  {
-    const absl::MutexLock lock(&links_mutex_);
-    const auto found = links_.find(key);
-    if (found != links_.end()) {
-      link = std::move(found->second);
-      links_.erase(found);
-    }
-  }
-  // A committer in another thread may hold it for longer.
-  if (link != nullptr) link->Shut();
-  // Once the journal has what its notes said: should this agent die first, the next reads them.
-  spent_folders_.push_back(ParentDirectory(key));
-}
-
-// A parent that has ended is forgotten with the last of its forks.
-void Agent::ForgetLifeOf(uint64_t ended_job) {
-  ParentKey key;
-  const bool over = sequencer_->Look([&](const Core& core) {
-    const CoreJob* const job = core.Find(ended_job);
-    if (job == nullptr || job->is_thread()) return false;
-    key = job->parent;
-    const auto parent = core.parents().find(key.name);
-    if (parent == core.parents().end()) return false;
-    if (parent->second.key == key && parent->second.state != v1::PARENT_STATE_ENDED) return false;
-    const std::set<uint64_t>& live = parent->second.live[0];
-    return std::none_of(live.begin(), live.end(), [&](uint64_t other) {
-      const CoreJob* const one = core.Find(other);
-      return one != nullptr && !one->ended && one->parent == key;
-    });
-  });
-  if (over && Link(key) != nullptr) ForgetLife(key);
 }
 
 }  // namespace brood

@@ -12,6 +12,7 @@
 #include "agent/host/note_facts.h"
 #include "agent/outbox/doorbell.h"
 #include "agent/outbox/hazard_bytes.h"
+#include "common/base/process_life.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 #include "spdlog/spdlog.h"
@@ -368,6 +369,20 @@ ParentLink::CallFacts ParentLink::ReadCall(uint64_t job_key, uint32_t slot) cons
   if (area.result == kCallThrew) result.threw = value;
   result.stopped = area.result == kCallStopped;
   return facts;
+}
+
+std::optional<ParentLink::Start> ParentLink::FindStart(const OrphanFact& process) const {
+  const std::vector<StartSlot> starts = ReadStarts();
+  const auto found = std::find_if(starts.begin(), starts.end(), [&process](const StartSlot& start) {
+    return start.claim == kClaimedByChild && start.pid == process.pid &&
+           LivedAt(process.start_ns, process.end_ns, start.start_ns);
+  });
+  if (found == starts.end()) return std::nullopt;
+  return Start{static_cast<uint32_t>(found - starts.begin()), *found};
+}
+
+std::vector<StartSlot> ParentLink::ReadStarts() const {
+  return slots_ == nullptr ? std::vector<StartSlot>() : slots_->ReadStarts();
 }
 
 uint64_t ParentLink::CulpritJobKey() const {

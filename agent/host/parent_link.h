@@ -62,6 +62,14 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
     std::optional<CallProgress> progress;
   };
   CallFacts ReadCall(uint64_t job_key, uint32_t slot) const;
+  // What the job that was this process wrote into its slot, whether its parent noted it or not.
+  struct Start {
+    uint32_t slot = 0;
+    StartSlot start;
+  };
+  std::optional<Start> FindStart(const OrphanFact& process) const;
+  // What its jobs' processes wrote into their slots so far, by slot.
+  std::vector<StartSlot> ReadStarts() const;
   uint64_t CulpritJobKey() const;
 
   // Frames to the parent. Thread-safe. Lost without a word if the parent is

@@ -171,6 +171,13 @@ bool SlotReader::ReadStart(uint32_t slot, StartSlot* start) const {
          PreadAll(fd_.get(), start, sizeof(*start), kPage + size_t{slot} * sizeof(StartSlot));
 }
 
+std::vector<StartSlot> SlotReader::ReadStarts() const {
+  std::vector<StartSlot> starts(slots_);
+  if (!fd_ || !PreadAll(fd_.get(), starts.data(), starts.size() * sizeof(StartSlot), kPage))
+    starts.clear();
+  return starts;
+}
+
 bool SlotReader::ReadArea(uint32_t slot, CallArea* area) const {
   if (!fd_ || slot >= slots_) return false;
   const size_t at = AreasOffset(slots_) + size_t{slot} * kCallAreaBytes;

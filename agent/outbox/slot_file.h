@@ -136,6 +136,8 @@ class SlotReader {
   explicit SlotReader(const std::string& directory);
   bool ReadLastWords(LastWords* words) const;
   bool ReadStart(uint32_t slot, StartSlot* start) const;
+  // All of them, by slot; empty if they cannot be read.
+  std::vector<StartSlot> ReadStarts() const;
   // The area's head; progress is torn if its version is odd.
   bool ReadArea(uint32_t slot, CallArea* area) const;
   // The value's bytes, checked against size and checksum of `area`.

@@ -205,6 +205,32 @@ TEST_F(CoreWatchedTest, WhoWaitedForAnOrphanIsItsAdopterAndThatIsSaidBeforeTheEn
   EXPECT_EQ(said.reparented().new_ppid(), 400);
 }
 
+TEST_F(CoreWatchedTest, AnOrphanIsKnownByATimeAtWhichItWasThereHoweverLateThatWasNoted) {
+  Started("f", 11);
+  ParentEnded();
+  OrphanFact before;
+  before.pid = 11;
+  before.start_ns = now_.boot.ns - 2'000'000'000;
+  before.end_ns = now_.boot.ns - 1;
+  Batch batch;
+  EXPECT_FALSE(core_->OnOrphanExited(now_, before, &batch)) << "it was gone when the job was there";
+  OrphanFact orphan = before;
+  orphan.end_ns = now_.boot.ns;
+  orphan.status.exit_code = 7;
+  EXPECT_TRUE(core_->OnOrphanExited(now_, orphan, &batch));
+  EXPECT_EQ(core_->Find("f")->view.exit_code(), 7);
+}
+
+TEST_F(CoreWatchedTest, ASlotIsLearntForTheAttemptThatHasIt) {
+  Started("f", 11);
+  Reboot();
+  const uint64_t key = core_->Find("f")->key;
+  core_->OnSlot(parent_, key, 2, 5);
+  EXPECT_EQ(core_->Find("f")->slot, UINT32_MAX) << "that is of another attempt";
+  core_->OnSlot(parent_, key, 1, 6);
+  EXPECT_EQ(core_->Find("f")->slot, 6u);
+}
+
 TEST_F(CoreTest, EndingAParentThatIsStartingHasAnAnswerOfItsOwn) {
   Batch batch;
   ASSERT_TRUE(core_->StartParent(now_, "q", {}, &batch).ok());

@@ -109,6 +109,10 @@ TEST_F(SlotFileTest, IsTheChildsOrTheAgentsAndNeverBoths) {
   const uint32_t unborn = file_->Reserve(9, 2, false);
   file_->start(begun)->pid = 77;
   file_->start(begun)->claim = kClaimedByChild;
+  const std::vector<StartSlot> looked_at = SlotReader(folder_.path()).ReadStarts();
+  ASSERT_EQ(looked_at.size(), kSlots);
+  EXPECT_EQ(looked_at[begun].pid, 77);
+  EXPECT_EQ(looked_at[unborn].claim, kUnclaimed) << "a look changes nothing";
   for (int again = 0; again < 2; ++again) {
     const std::vector<StartSlot> starts = RevokeStarts(folder_.path());
     ASSERT_EQ(starts.size(), kSlots);
