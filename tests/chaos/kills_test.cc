@@ -193,8 +193,6 @@ TEST_F(KillsTest, OfTheSupervisorAreNotNoticed) {
 
 TEST_F(KillsTest, OfAParentAndTheAgentAtOnceAreThoseOfAParent) {
   ExpectParentsToDie();
-  // Seen once in 20 kills under AddressSanitizer, and not understood.
-  ExpectUnknownEnds();
   Run(20, [this] {
     KillParent(random()() % 2 == 0 ? kCalls : "default");
     if (!HasFatalFailure()) KillAgent();
