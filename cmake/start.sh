@@ -19,7 +19,7 @@ build_packages="
   libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libisal-dev"
 test_packages="
   libgtest-dev libgmock-dev libbenchmark-dev binutils procps
-  python3 python3-grpcio python3-protobuf"
+  python3 python3-grpcio python3-protobuf python3-clustershell"
 tools_packages="
   bash git ccache clang clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev"
 

@@ -27,6 +27,7 @@ std::vector<Command> AllCommands() {
       // The rest.
       TwinCommand(),
       DemoCommand(),
+      ConfigCommand(),
       DoctorCommand(),
       VersionCommand(),
   };

@@ -25,6 +25,7 @@ Command AgentCommand();
 Command LabCommand();
 Command ExperimentCommand();
 Command TwinCommand();
+Command ConfigCommand();
 Command DemoCommand();
 Command DoctorCommand();
 Command VersionCommand();

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "controller/cli/command.h"
+#include "controller/client/host_set_file.h"
 
 namespace brood::cli {
 
@@ -10,10 +14,58 @@ std::string RefuseEmpty(const std::string& word) {
   return word.empty() ? "is empty; give a value or leave the option out" : "";
 }
 
-void AddHostsOption(CLI::App& app, std::string& set) {
-  app.add_option("-w,--hosts", set, "hosts, such as node[1-3],web or @lab; the local one without")
+namespace {
+
+// What -w and -x were given.
+struct HostWords {
+  std::vector<std::string> taken;
+  std::vector<std::string> left_out;
+};
+
+std::string SetOfWord(const std::string& option, const std::string& word) {
+  if (word.front() != '^') return word;
+  Result<std::string> set = ReadHostSetFile(word.substr(1));
+  if (!set) throw CLI::ValidationError(option, set.error().message);
+  return *set;
+}
+
+// One set of all. A single word stays as it is: a message names positions in it.
+std::string SetOf(const HostWords& words) {
+  if (words.taken.size() == 1 && words.left_out.empty()) return SetOfWord("-w", words.taken[0]);
+  std::string set;
+  for (const std::string& word : words.taken)
+    set += (set.empty() ? "(" : ",(") + SetOfWord("-w", word) + ")";
+  for (const std::string& word : words.left_out) set += "!(" + SetOfWord("-x", word) + ")";
+  return set;
+}
+
+CLI::Option* AddSets(CLI::App& app, const char* name, std::vector<std::string>* into,
+                     const std::function<void()>& changed, const char* description) {
+  return app
+      .add_option_function<std::vector<std::string>>(
+          name,
+          [into, changed](const std::vector<std::string>& words) {
+            *into = words;
+            changed();
+          },
+          description)
       ->type_name("SET")
-      ->check(RefuseEmpty);
+      ->check(RefuseEmpty)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
+}
+
+}  // namespace
+
+void AddHostsOption(CLI::App& app, std::string& set) {
+  const auto words = std::make_shared<HostWords>();
+  const auto changed = [words, &set] { set = SetOf(*words); };
+  CLI::Option* const taken =
+      AddSets(app, "-w,--hosts", &words->taken, changed,
+              "hosts, such as node[1-3],web, @lab or ^FILE; the local one without");
+  AddSets(app, "-x,--exclude", &words->left_out, changed, "of those, hosts to leave out")
+      ->needs(taken);
 }
 
 void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed) {

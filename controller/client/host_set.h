@@ -19,19 +19,26 @@ inline constexpr size_t kHostSetTextMax = 64 << 10;
 inline constexpr size_t kHostNameMax = 253;
 // How deep groups may stand in groups; deeper is a group that contains itself.
 inline constexpr int kGroupDepthMax = 16;
+// How deep (…) may stand in (…): nobody writes that, and each costs stack.
+inline constexpr int kHostSetDepthMax = 16;
 
 // The set that a group's name stands for; an error that names those known, if there is none.
 using GroupLookup = std::function<Result<std::string>(const std::string& group)>;
 
-// The names that a set stands for, in order, each once:
+// The names that a set stands for, each once, where it stood first. The language is ClusterShell's:
 //
 //   a,b            these
 //   name[1-3,07]   name1 name2 name3 name07; zeros in front are kept: n[08-10]
+//   n[1-9/2]       every second one: n1 n3 n5 n7 n9
 //   r[1-2]n[1-2]   every combination, the last bracket fastest
-//   @group         what the group stands for
+//   @group         what the group stands for; @web[1-2] is two groups
+//   a!b  a&b  a^b  those of a that are not in b; in both; in one of them. From left to right, as
+//   the
+//                  comma, and (…) first
 //
-// INVALID_ARGUMENT (field "hosts") names the text, the position from 1 and the cure;
-// RESOURCE_EXHAUSTED if it stands for more than kHostSetMax names.
+// It may stand for no name, as n[1-3]!n[1-3] does. INVALID_ARGUMENT (field "hosts") names the text,
+// the position from 1 and the cure; RESOURCE_EXHAUSTED if it stands for more than kHostSetMax
+// names.
 Result<std::vector<std::string>> ExpandHostSet(std::string_view text, const GroupLookup& groups);
 
 // True for a name that a host may have: letters, digits, '.', '_' and '-', the first

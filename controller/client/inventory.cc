@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <sstream>
 #include <utility>
 
 #include "common/base/unique_fd.h"
+#include "controller/client/clustershell.h"
+#include "controller/client/host_fold.h"
 #include "controller/client/host_set.h"
 
 namespace brood {
@@ -17,6 +20,8 @@ namespace {
 
 // How many known names an error lists before it says "…".
 constexpr size_t kNamesListed = 20;
+
+constexpr char kAllGroup[] = "all";
 
 Result<std::string> ReadHostsFile(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -58,33 +63,60 @@ std::string Names(const Map& map) {
   return names.empty() ? "none" : names;
 }
 
-Result<HostAddress> ReadHost(const std::string& origin, const std::string& name,
-                             const toml::node& node) {
+struct Host {
+  HostAddress address;
+  std::set<std::string> labels;
+};
+
+Result<Host> ReadHost(const std::string& origin, const std::string& name, const toml::node& node) {
   const toml::table* table = node.as_table();
   if (table == nullptr || !IsHostName(name) || name == kLocalHostName) {
     return BadFile(origin, node.source(),
                    "'" + name + "' is no host; write [hosts.NAME] with an address, NAME not '" +
                        kLocalHostName + "'");
   }
-  HostAddress host{name, "", false};
+  Host host{{name, "", false}, {}};
   for (const auto& [key, value] : *table) {
     if (key == "address" && value.is_string()) {
-      host.target = value.value_or(std::string());
+      host.address.target = value.value_or(std::string());
     } else if (key == "insecure" && value.is_boolean()) {
-      host.insecure = value.value_or(false);
+      host.address.insecure = value.value_or(false);
+    } else if (key == "labels" && value.is_table()) {
+      for (const auto& [label, text] : *value.as_table()) {
+        const std::string pair = std::string(label.str()) + "=" + text.value_or(std::string());
+        if (!text.is_string() || !IsHostName(label.str()) || !IsHostName(text.value_or(""))) {
+          return BadFile(origin, text.source(),
+                         "label '" + pair + "' of host '" + name +
+                             "' is none; write labels = {key = \"value\"} in letters, digits, '.', "
+                             "'_' and '-'");
+        }
+        host.labels.insert(pair);
+      }
     } else {
       return BadFile(origin, value.source(),
                      "host '" + name + "' has '" + std::string(key.str()) +
-                         "', which is not understood; there are address = \"…\" and insecure = "
-                         "true");
+                         "', which is not understood; there are address = \"…\", insecure = "
+                         "true and labels = {key = \"value\"}");
     }
   }
-  if (host.target.empty()) {
+  if (host.address.target.empty()) {
     return BadFile(
         origin, node.source(),
         "host '" + name + "' has no address; write address = \"unix:/PATH\" or \"HOST:PORT\"");
   }
   return host;
+}
+
+// "unix:/PATH" or "HOST:PORT", with a port that there is.
+bool IsAddress(const std::string& target) {
+  if (target.rfind("unix:", 0) == 0) return target.size() > 5;
+  const size_t colon = target.rfind(':');
+  if (colon == std::string::npos || colon == 0) return false;
+  const std::string port = target.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos)
+    return false;
+  const int number = std::stoi(port);
+  return number > 0 && number <= 65'535;
 }
 
 }  // namespace
@@ -120,9 +152,10 @@ Status Inventory::Add(std::string_view text, const std::string& origin) {
     for (const auto& [key, value] : *table) {
       const std::string name(key.str());
       if (section == "hosts") {
-        Result<HostAddress> host = ReadHost(origin, name, value);
+        Result<Host> host = ReadHost(origin, name, value);
         if (!host) return host.error();
-        if (!hosts_.emplace(name, *host).second) twice_[name] = origin;
+        if (!hosts_.emplace(name, host->address).second) twice_[name] = origin;
+        labels_[name].merge(host->labels);
         origins_.emplace(name, origin);
         if (hosts_.size() > kHostSetMax) {
           return BadFile(origin, value.source(),
@@ -131,6 +164,9 @@ Status Inventory::Add(std::string_view text, const std::string& origin) {
       } else if (!value.is_string() || !IsHostName(name)) {
         return BadFile(origin, value.source(),
                        "group '" + name + "' is no set; write " + name + " = \"a,b[1-3]\"");
+      } else if (name == kAllGroup) {
+        return BadFile(origin, value.source(),
+                       "the group 'all' is always all hosts; name it otherwise");
       } else if ((name == kLabGroup && origin != lab_file_) ||
                  !groups_.emplace(name, value.value_or(std::string())).second) {
         return BadFile(origin, value.source(),
@@ -150,10 +186,27 @@ Error Inventory::Unknown(const std::string& what, const std::string& name) const
                "hosts"};
 }
 
+Result<std::string> Inventory::HostsWithLabel(const std::string& label) const {
+  std::string set;
+  for (const auto& [host, labels] : labels_) {
+    if (labels.count(label) > 0) set += (set.empty() ? "" : ",") + host;
+  }
+  if (set.empty()) return Unknown("host with the label", label);
+  return set;
+}
+
 Result<std::string> Inventory::Group(const std::string& name) const {
+  if (name == kAllGroup || name == "*") {
+    std::string set;
+    for (const auto& [host, address] : hosts_) set += (set.empty() ? "" : ",") + host;
+    if (set.empty()) return Unknown("host in the group", "@all");
+    return set;
+  }
+  if (name.find('=') != std::string::npos) return HostsWithLabel(name);
   const auto found = groups_.find(name);
-  if (found == groups_.end()) return Unknown("group", "@" + name);
-  return found->second;
+  if (found != groups_.end()) return found->second;
+  if (std::optional<std::string> set = AskClusterShell(name)) return *set;
+  return Unknown("group", "@" + name);
 }
 
 Result<std::vector<HostAddress>> Inventory::Select(std::string_view set) const {
@@ -162,22 +215,69 @@ Result<std::vector<HostAddress>> Inventory::Select(std::string_view set) const {
   if (!names) return names.error();
   std::vector<HostAddress> selected;
   selected.reserve(names->size());
+  std::vector<std::string> unknown;
+  std::map<std::string, std::string> targets;
   for (const std::string& name : *names) {
+    const auto found = hosts_.find(name);
     if (name == kLocalHostName && !local_.target.empty()) {
       selected.push_back(local_);
+    } else if (found != hosts_.end()) {
+      selected.push_back(found->second);
+    } else {
+      unknown.push_back(name);
       continue;
     }
-    const auto found = hosts_.find(name);
-    if (found == hosts_.end()) return Unknown("host", name);
     if (const auto twice = twice_.find(name); twice != twice_.end()) {
       return Error{ErrorCode::kFailedPrecondition, "HOST_NAMED_TWICE",
                    "host '" + name + "' is both in '" + origins_.at(name) + "' and in '" +
                        twice->second + "'; rename one",
                    "hosts"};
     }
-    selected.push_back(found->second);
+    const auto [other, is_first] = targets.emplace(selected.back().target, name);
+    if (!is_first) {
+      return Error{ErrorCode::kFailedPrecondition, "ADDRESS_NAMED_TWICE",
+                   "hosts '" + other->second + "' and '" + name + "' have one address, '" +
+                       other->first + "': each job would run there twice; name one of them",
+                   "hosts"};
+    }
+  }
+  if (!unknown.empty()) return Unknown("host", FoldHosts(unknown));
+  if (selected.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "NO_HOSTS",
+                 "host set '" + std::string(set) + "' stands for no host", "hosts"};
   }
   return selected;
+}
+
+std::vector<std::string> Inventory::Check() const {
+  std::vector<std::string> wrong;
+  std::map<std::string, std::vector<std::string>> by_target;
+  for (const auto& [name, host] : hosts_) {
+    by_target[host.target].push_back(name);
+    if (!IsAddress(host.target)) {
+      wrong.push_back("host '" + name + "': '" + host.target +
+                      "' is no address; write \"unix:/PATH\" or \"HOST:PORT\"");
+    }
+  }
+  for (const auto& [target, names] : by_target) {
+    if (names.size() > 1)
+      wrong.push_back("hosts '" + FoldHosts(names) + "' have one address, '" + target + "'");
+  }
+  for (const auto& [name, origin] : twice_)
+    wrong.push_back("host '" + name + "' is both in '" + origins_.at(name) + "' and in '" + origin +
+                    "'");
+  for (const auto& [name, set] : groups_) {
+    const auto names =
+        ExpandHostSet(set, [this](const std::string& group) { return Group(group); });
+    std::vector<std::string> unknown;
+    for (const std::string& host : names ? *names : std::vector<std::string>()) {
+      if (hosts_.count(host) == 0 && host != kLocalHostName) unknown.push_back(host);
+    }
+    if (!names) wrong.push_back("group '" + name + "': " + names.error().message);
+    if (!unknown.empty())
+      wrong.push_back("group '" + name + "': no host is named '" + FoldHosts(unknown) + "'");
+  }
+  return wrong;
 }
 
 }  // namespace brood

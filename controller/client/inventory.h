@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,12 @@ inline constexpr char kLabGroup[] = "lab";
 //   [hosts.node2]
 //   address = "127.0.0.1:7431"
 //   insecure = true
+//   labels = {gpu = "a100"}
 //   [groups]
 //   web = "node1,node2"
+//
+// Groups that are always there: @all (and @*), and @KEY=VALUE, the hosts with that label. A group
+// that no file defines is asked of ClusterShell (clustershell.h).
 class Inventory {
  public:
   // The file `paths.hosts` (none is as good as an empty one) and the lab's own registry.
@@ -38,8 +43,13 @@ class Inventory {
   Status Add(std::string_view text, const std::string& origin);
 
   // The hosts of a set (host_set.h), in order, each once. "local" is the agent of this
-  // machine. NOT_FOUND for an unknown host or group, naming it and those known.
+  // machine. NOT_FOUND for unknown hosts (folded) or groups, naming those known;
+  // FAILED_PRECONDITION for two names of one address; INVALID_ARGUMENT for a set of nobody.
   Result<std::vector<HostAddress>> Select(std::string_view set) const;
+
+  // What is wrong with it beyond what Load refuses, a sentence each: groups with unknown hosts,
+  // addresses that are none, two hosts with one.
+  std::vector<std::string> Check() const;
 
   // All hosts by name; all groups by name, with the set that each stands for.
   const std::map<std::string, HostAddress>& hosts() const { return hosts_; }
@@ -47,10 +57,13 @@ class Inventory {
 
  private:
   Error Unknown(const std::string& what, const std::string& name) const;
+  Result<std::string> HostsWithLabel(const std::string& label) const;
   Result<std::string> Group(const std::string& name) const;
 
   std::map<std::string, HostAddress> hosts_;
   std::map<std::string, std::string> groups_;
+  // By host: its labels, "key=value".
+  std::map<std::string, std::set<std::string>> labels_;
   // Where each was first read from, and what was read a second time from elsewhere.
   std::map<std::string, std::string> origins_;
   std::map<std::string, std::string> twice_;

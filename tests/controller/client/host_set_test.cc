@@ -6,11 +6,14 @@
 
 #include <map>
 
+#include "controller/client/host_fold.h"
+
 namespace brood {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 Result<std::string> NoGroups(const std::string& group) {
   return Error{ErrorCode::kNotFound, "UNKNOWN_HOST", "no group " + group, "hosts"};
@@ -84,14 +87,57 @@ TEST(HostSetTest, SaysWhereAMalformedSetIsWrong) {
   EXPECT_THAT(Refusal("n[1-03]"), HasSubstr("zeros"));
   EXPECT_THAT(Refusal("n[1;2]"), HasSubstr("';' is not understood in brackets"));
   EXPECT_THAT(Refusal("a b"), HasSubstr("position 2: ' ' is not understood"));
-  EXPECT_THAT(Refusal("!a"), HasSubstr("'!' is not understood"));
+  EXPECT_THAT(Refusal("!a"), HasSubstr("position 1: a name is missing"));
+  EXPECT_THAT(Refusal("a&"), HasSubstr("position 3: a name is missing"));
+  EXPECT_THAT(Refusal("(a,b"), HasSubstr("position 1: '(' is not closed"));
+  EXPECT_THAT(Refusal("a)"), HasSubstr("position 2: ')' closes nothing"));
+  EXPECT_THAT(Refusal("(a)b"), HasSubstr("position 4: 'b' is not understood"));
+  EXPECT_THAT(Refusal(std::string(1000, '(')), HasSubstr("stand in each other"));
+  EXPECT_THAT(Refusal("n[1-9/0]"), HasSubstr("has no step"));
   EXPECT_THAT(Refusal("@"), HasSubstr("group's name is missing"));
-  EXPECT_THAT(Refusal("@web[1]"), HasSubstr("'[' is not understood"));
+  EXPECT_THAT(Refusal("@a/b"), HasSubstr("'/' is not understood"));
   EXPECT_THAT(Refusal("-a"), HasSubstr("no host name"));
   EXPECT_THAT(Refusal("../etc"), HasSubstr("not"));
   EXPECT_THAT(Refusal("n[1-12345678901]"), HasSubstr("digits"));
   EXPECT_THAT(Refusal(std::string(254, 'a')), HasSubstr("no host name"));
   EXPECT_THAT(Refusal(std::string("a\0b", 3)), HasSubstr("position 2"));
+}
+
+TEST(HostSetTest, TakesAwayKeepsTheCommonAndTheSingleFromLeftToRight) {
+  EXPECT_THAT(Expand("n[1-4]!n[2-3]"), ElementsAre("n1", "n4"));
+  EXPECT_THAT(Expand("n[1-5]&n[7,3-4]"), ElementsAre("n3", "n4"));
+  EXPECT_THAT(Expand("n[1-3]^n[3-5]"), ElementsAre("n1", "n2", "n4", "n5"));
+  EXPECT_THAT(Expand("a!b!c,b"), ElementsAre("a", "b"));
+  EXPECT_THAT(Expand("a,b!(b,c)"), ElementsAre("a"));
+  EXPECT_THAT(Expand("n[1-3]!n[1-3]"), IsEmpty());
+}
+
+TEST(HostSetTest, GoesThroughARangeByItsStep) {
+  EXPECT_THAT(Expand("n[1-9/4]"), ElementsAre("n1", "n5", "n9"));
+  EXPECT_THAT(Expand("n[08-12/2]"), ElementsAre("n08", "n10", "n12"));
+}
+
+TEST(HostSetTest, TakesSeveralGroupsByOneTerm) {
+  const Result<std::vector<std::string>> names =
+      ExpandHostSet("@g[1-2]!b", [](const std::string& group) -> Result<std::string> {
+        return std::string(group == "g1" ? "a,b" : "c");
+      });
+  ASSERT_TRUE(names.ok()) << names.error().message;
+  EXPECT_THAT(*names, ElementsAre("a", "c"));
+}
+
+TEST(HostFoldTest, PutsNumbersOfOneNameIntoOneBracket) {
+  EXPECT_EQ(FoldHosts({}), "");
+  EXPECT_EQ(FoldHosts({"web"}), "web");
+  EXPECT_EQ(FoldHosts({"node9", "node07", "x", "node10", "node08"}), "node[9,07-08,10],x");
+  EXPECT_EQ(FoldHosts({"n099", "n100", "n098"}), "n[098-100]");
+  EXPECT_EQ(FoldHosts({"n98", "n99", "n100"}), "n[98-100]");
+  EXPECT_EQ(FoldHosts({"n08", "n09", "n100"}), "n[08-09,100]");
+}
+
+TEST(HostFoldTest, CombinesSeveralNumbersWhereAllCombinationsAreThere) {
+  EXPECT_EQ(FoldHosts({"r1n1", "r1n2", "r2n1", "r2n2"}), "r[1-2]n[1-2]");
+  EXPECT_EQ(FoldHosts({"r1n1", "r1n2", "r2n2"}), "r1n[1-2],r2n2");
 }
 
 TEST(HostSetTest, RefusesMoreHostsThanItsLimit) {

@@ -8,9 +8,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "controller/client/host_set_file.h"
+
 namespace brood {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class InventoryTest : public ::testing::Test {
@@ -36,6 +39,15 @@ class InventoryTest : public ::testing::Test {
     Result<Inventory> inventory = Inventory::Load(paths_);
     EXPECT_FALSE(inventory.ok());
     return inventory.ok() ? "" : inventory.error().message;
+  }
+
+  static std::vector<std::string> SelectNames(const Inventory& inventory, const std::string& set) {
+    const Result<std::vector<HostAddress>> hosts = inventory.Select(set);
+    EXPECT_TRUE(hosts.ok()) << hosts.error().message;
+    std::vector<std::string> names;
+    for (const HostAddress& host : hosts ? *hosts : std::vector<HostAddress>())
+      names.push_back(host.name);
+    return names;
   }
 
   std::string folder_;
@@ -90,6 +102,89 @@ TEST_F(InventoryTest, NamesAnUnknownHostAndThoseKnown) {
   }
 }
 
+TEST_F(InventoryTest, FoldsAllHostsThatAreUnknown) {
+  WriteHosts("[hosts.n1]\naddress = \"unix:/a\"\n");
+  const Result<std::vector<HostAddress>> hosts = Load().Select("n[1,07-09]");
+  ASSERT_FALSE(hosts.ok());
+  EXPECT_THAT(hosts.error().message, HasSubstr("no host 'n[07-09]'"));
+}
+
+TEST_F(InventoryTest, SelectsByLabelAndAllOfThem) {
+  WriteHosts(R"(
+[hosts.n1]
+address = "unix:/a"
+labels = {gpu = "a100", rack = "7"}
+[hosts.n2]
+address = "unix:/b"
+labels = {gpu = "none"}
+)");
+  const Inventory inventory = Load();
+  EXPECT_THAT(SelectNames(inventory, "@gpu=a100"), ElementsAre("n1"));
+  EXPECT_THAT(SelectNames(inventory, "@all!@rack=7"), ElementsAre("n2"));
+  const Result<std::vector<HostAddress>> hosts = inventory.Select("@gpu=h100");
+  ASSERT_FALSE(hosts.ok());
+  EXPECT_THAT(hosts.error().message, HasSubstr("no host with the label 'gpu=h100'"));
+}
+
+TEST_F(InventoryTest, RefusesTwoHostsWithOneAddressInOneSet) {
+  WriteHosts("[hosts.n1]\naddress = \"unix:/a\"\n[hosts.n2]\naddress = \"unix:/a\"\n");
+  const Inventory inventory = Load();
+  EXPECT_TRUE(inventory.Select("n1").ok());
+  const Result<std::vector<HostAddress>> hosts = inventory.Select("n[1-2]");
+  ASSERT_FALSE(hosts.ok());
+  EXPECT_THAT(hosts.error().message, HasSubstr("'n1' and 'n2' have one address, 'unix:/a'"));
+  EXPECT_THAT(inventory.Check(), ElementsAre(HasSubstr("'n[1-2]' have one address")));
+}
+
+TEST_F(InventoryTest, RefusesASetOfNobody) {
+  WriteHosts("[hosts.n1]\naddress = \"unix:/a\"\n");
+  const Result<std::vector<HostAddress>> hosts = Load().Select("n1!n1");
+  ASSERT_FALSE(hosts.ok());
+  EXPECT_THAT(hosts.error().message, HasSubstr("stands for no host"));
+}
+
+TEST_F(InventoryTest, ChecksWhatIsOnlyFoundInUse) {
+  WriteHosts(R"(
+[hosts.n1]
+address = "n1.lab:99999"
+[hosts.n2]
+address = "n2.lab:7431"
+[groups]
+web = "n[1-4]"
+bad = "n["
+)");
+  EXPECT_THAT(Load().Check(),
+              ElementsAre(HasSubstr("'n1.lab:99999' is no address"), HasSubstr("group 'bad'"),
+                          HasSubstr("group 'web': no host is named 'n[3-4]'")));
+}
+
+// A nodeset of our own stands before the real one.
+TEST_F(InventoryTest, AsksClusterShellForAGroupThatNoFileHas) {
+  WriteHosts("[hosts.n1]\naddress = \"unix:/a\"\n[hosts.n2]\naddress = \"unix:/b\"\n");
+  std::ofstream(folder_ + "/nodeset") << "#!/bin/sh\n"
+                                         "[ \"$*\" = '-f -- @site:web' ] && echo 'n[1-2]'\n";
+  std::filesystem::permissions(folder_ + "/nodeset", std::filesystem::perms::owner_all);
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (folder_ + ":" + path).c_str(), 1);
+  const Inventory inventory = Load();
+  EXPECT_THAT(SelectNames(inventory, "@site:web"), ElementsAre("n1", "n2"));
+  const Result<std::vector<HostAddress>> hosts = inventory.Select("@site:db");
+  EXPECT_FALSE(hosts.ok());
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_THAT(hosts.error().message, HasSubstr("no group '@site:db'"));
+}
+
+TEST_F(InventoryTest, ReadsASetOfAFileLineByLine) {
+  const std::string path = folder_ + "/nodes";
+  std::ofstream(path) << "# the lab\nn[1-3]!n2\n\n  n2 # again\n";
+  const Result<std::string> set = ReadHostSetFile(path);
+  ASSERT_TRUE(set.ok()) << set.error().message;
+  EXPECT_EQ(*set, "(n[1-3]!n2),(n2)");
+  std::ofstream(path, std::ios::trunc) << "# nobody\n";
+  EXPECT_THAT(ReadHostSetFile(path).error().message, HasSubstr("it has no host"));
+  EXPECT_THAT(ReadHostSetFile(folder_ + "/none").error().message, HasSubstr("No such file"));
+}
+
 TEST_F(InventoryTest, RefusesANameThatTwoFilesDefineOnlyWhenItIsUsed) {
   WriteHosts("[hosts.host1]\naddress = \"unix:/a\"\n[hosts.n1]\naddress = \"unix:/c\"\n");
   WriteLab("[hosts.host1]\naddress = \"unix:/b\"\n");
@@ -109,6 +204,8 @@ TEST_F(InventoryTest, NamesFileAndLineOfWhatIsWrong) {
       {"[hosts.local]\naddress = \"unix:/a\"\n", "NAME not 'local'"},
       {"[hosts.\"../x\"]\naddress = \"unix:/a\"\n", "is no host"},
       {"[groups]\ng = 1\n", "line 2: group 'g' is no set"},
+      {"[groups]\nall = \"n1\"\n", "always all hosts"},
+      {"[hosts.n1]\nlabels = {a = 1}\n", "label 'a=' of host 'n1' is none"},
       {"[groups]\nlab = \"a\"\n", "taken by `brood lab`"},
       {"[host]\n", "'host' is not understood"},
       {"hosts = 1\n", "'hosts' is not understood"},
