@@ -107,6 +107,7 @@ void Core::DisarmTimers(CoreJob* job) {
 
 void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   job->ended = true;
+  job->unsynced_start = 0;
   DisarmTimers(job);
   if (job->holds_slot) {
     job->holds_slot = false;
@@ -223,6 +224,7 @@ void Core::ViewHost(v1::Host* host) const {
   host->set_threads(running_[1]);
   host->set_queued(queued_);
   host->set_journal_head(next_cursor_ - 1);
+  if (trouble_) host->set_journal_problem(trouble_->message);
 }
 
 }  // namespace brood

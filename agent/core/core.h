@@ -64,6 +64,12 @@ class Core {
   // Cancels every job with this grace. How many there were.
   uint32_t CancelAll(Instant now, int64_t grace_ns, Batch* batch);
 
+  // ---- facts about the journal (core_disk.cc)
+  // What was written up to this cursor is on the disk.
+  void OnSynced(uint64_t cursor, Batch* batch);
+  // While there is trouble no job is taken in and none is started; those that run go on.
+  void OnJournalTrouble(Instant now, Status trouble, Batch* batch);
+
   // ---- facts from the host (core_facts.cc, core_parents.cc)
   void OnStarted(Instant now, const StartedFact& fact, Batch* batch);
   // The start slot of a job that another agent has seen start.
@@ -144,6 +150,8 @@ class Core {
 
   void Dispatch(Instant now, Batch* batch);
   void Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch);
+  void SendStart(const CoreJob& job, Batch* batch);
+  Error NothingNew() const;  // because of the journal's trouble
   void Leave(CoreJob* job);  // its line
   void Enqueue(Instant now, CoreJob* job, Batch* batch);
   void WaitAgain(Instant now, CoreJob* job, Batch* batch);
@@ -188,6 +196,9 @@ class Core {
 
   const CoreOptions options_;
   v1::HostState state_ = v1::HOST_STATE_READY;
+  Status trouble_;  // the journal's
+  // Jobs with an unsynced_start, by its cursor; some may have come to an end since.
+  std::deque<std::pair<uint64_t, uint64_t>> unsynced_starts_;
   uint64_t next_cursor_ = 1;
   uint64_t next_key_ = 1;
   v1::Event scratch_;

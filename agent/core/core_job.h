@@ -30,6 +30,11 @@ struct CoreJob {
   bool queued_said = false;
   bool waits = false;  // in its line
   ParentKey parent;    // the life it was sent to
+  // Of a durable job whose attempt is not known to be on the disk, the cursor of its STARTING: its
+  // parent has not been told. 0: none.
+  uint64_t unsynced_start = 0;
+  // Its attempt is of another boot: how far it came only events can tell.
+  bool of_other_boot = false;
 
   // From its STARTED note.
   int64_t start_ns = 0;

@@ -37,6 +37,7 @@ void Core::OnSupervisorChanged(Batch* batch) {
 
 Result<ParentKey> Core::StartParent(Instant, const std::string& name,
                                     const std::vector<std::string>& libraries, Batch* batch) {
+  if (trouble_ && name != kDefaultParent) return NothingNew();
   if (state_ == v1::HOST_STATE_STOPPING) {
     return Error{ErrorCode::kUnavailable, "STOPPING", "host '" + options_.host + "' is stopping",
                  ""};
@@ -137,7 +138,9 @@ void Core::OnParentReady(Instant now, const ParentKey& key, std::vector<v1::Task
   for (const std::set<uint64_t>& live : parent->live) {
     for (const uint64_t job_key : live) {
       const CoreJob* const job = Find(job_key);
-      if (job != nullptr && job->replayed && !job->started()) asked.job_keys.push_back(job_key);
+      // A durable job that waits for the disk has not been sent yet.
+      const bool sent = job != nullptr && job->unsynced_start == 0;
+      if (sent && job->replayed && !job->started()) asked.job_keys.push_back(job_key);
     }
   }
   if (!asked.job_keys.empty()) batch->effects.push_back(std::move(asked));
@@ -178,11 +181,11 @@ void Core::LoseUnsent(Instant now, CoreJob* job, const std::string& why, Batch* 
   CleanIfDone(now, job, batch);
 }
 
-// It never ran.
+// It never ran, unless another boot hides that.
 void Core::Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch) {
   v1::Lost* const lost = Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED).mutable_lost();
-  lost->set_why(why);
-  lost->set_may_have_run(false);
+  lost->set_why(job->of_other_boot ? "the host was booted again while it was being started" : why);
+  lost->set_may_have_run(job->of_other_boot);
   Emit(job, batch);
   EndJob(now, job, batch);
 }
@@ -278,7 +281,8 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
   // Somebody waits for the parent that starts by itself.
   const bool waited_for = !parent->lines[0].empty() || !parent->lines[1].empty();
   if (key.name == kDefaultParent && waited_for && state_ != v1::HOST_STATE_STOPPING) {
-    BeginParent(parent, batch);
+    // A disk that takes nothing takes no parent's files: then once it does, see OnJournalTrouble.
+    if (!trouble_) BeginParent(parent, batch);
   } else if (waited_for) {
     parent->state = v1::PARENT_STATE_STARTING;  // So that the line is failed by the same rule.
     OnParentFailed(now, key, "it ended", batch);
@@ -286,13 +290,15 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
 }
 
 bool Core::CanWaitForNextLife(const CoreJob& job) const {
-  return job.parent.name == kDefaultParent && state_ != v1::HOST_STATE_STOPPING &&
-         job.cause == v1::END_CAUSE_UNSPECIFIED && job.view.attempt() < kAttemptsMax &&
-         !WhyNotAgain(job);
+  // What its parent noted may have been lost with the power: it is not started twice.
+  return !job.of_other_boot && job.parent.name == kDefaultParent &&
+         state_ != v1::HOST_STATE_STOPPING && job.cause == v1::END_CAUSE_UNSPECIFIED &&
+         job.view.attempt() < kAttemptsMax && !WhyNotAgain(job);
 }
 
 // At its old place in the line.
 void Core::WaitForNextLife(CoreJob* job, ParentEntry* parent) {
+  job->unsynced_start = 0;
   DisarmTimers(job);
   job->holds_slot = false;
   --running_[job->is_thread()];

@@ -58,7 +58,7 @@ Status Core::Cancel(Instant now, const std::string& job_id, int64_t grace_ns, co
   requested->set_by(by.empty() ? "client" : by);
   SetDuration(job->kill_grace_ns, requested->mutable_grace());
   Emit(job, batch);
-  if (!job->waits) {
+  if (!job->waits && job->unsynced_start == 0) {
     Stop(now, job, batch);
     return Ok();
   }

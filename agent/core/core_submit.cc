@@ -55,6 +55,8 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   const v1::JobSpec& spec = submission.spec();
   const std::string& id = submission.job_id();
   *job_key = 0;
+  // Also of a job that is known: that it is kept cannot be said again now.
+  if (trouble_) return Refused(id, NothingNew());
   if (const CoreJob* const known = Find(id)) {
     if (known->digest != digest) {
       return Refused(
@@ -63,6 +65,7 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
                 "job_id: '" + id + "' is the id of another job here; choose a new one", "job_id"});
     }
     *job_key = known->key;
+    batch->sync |= spec.durable();
     v1::SubmittedJob answer;
     answer.set_job_id(id);
     answer.set_already_existed(true);
@@ -128,6 +131,7 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   // Not told, but that there was one.
   if (job->keeps_environment) received->mutable_spec()->mutable_environment();
   Emit(job, batch);
+  batch->sync |= spec.durable();
   if (starts_itself && parent.state == v1::PARENT_STATE_ENDED) BeginParent(&parent, batch);
   Enqueue(now, job, batch);
   v1::SubmittedJob answer;
@@ -156,6 +160,7 @@ void Core::Leave(CoreJob* job) {
 }
 
 void Core::Dispatch(Instant now, Batch* batch) {
+  if (trouble_) return;
   const uint32_t slots[2] = {options_.process_slots, options_.thread_slots};
   for (const int mode : {0, 1}) {
     while (running_[mode] < slots[mode]) {
@@ -184,12 +189,23 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
   event.mutable_starting()->set_mode(job->mode);
   event.mutable_starting()->set_reason(job->reason);
   Emit(job, batch);
-  StartJobEffect start;
-  start.parent = parent->key;
-  FillStartFrame(*job, options_.host, &start.job);
-  batch->effects.push_back(std::move(start));
+  job->of_other_boot = false;
+  if (job->view.spec().durable()) {
+    job->unsynced_start = job->last_cursor;
+    unsynced_starts_.emplace_back(job->unsynced_start, job->key);
+    batch->sync = true;
+  } else {
+    SendStart(*job, batch);
+  }
   job->starting_ns = now.boot.ns;
   ArmTimeout(job);
+}
+
+void Core::SendStart(const CoreJob& job, Batch* batch) {
+  StartJobEffect start;
+  start.parent = job.parent;
+  FillStartFrame(job, options_.host, &start.job);
+  batch->effects.push_back(std::move(start));
 }
 
 void Core::ArmTimeout(CoreJob* job) {

@@ -96,6 +96,8 @@ struct Batch {
   // Jobs whose environment nobody needs any more, once the records are written.
   std::vector<uint64_t> spent_environments;
   std::vector<Effect> effects;
+  // The records have to be on the disk, and OnSynced be told so: durable jobs are among them.
+  bool sync = false;
   bool empty() const { return records.empty() && effects.empty(); }
 };
 

@@ -15,6 +15,7 @@
 #include "agent/host/note_facts.h"
 #include "agent/host/process_listing.h"
 #include "common/base/paths.h"
+#include "common/base/unique_fd.h"
 #include "spdlog/spdlog.h"
 
 namespace brood {
@@ -30,9 +31,21 @@ constexpr int kDefaultStarts = 2;
 // answer.
 constexpr int64_t kAdoptNanos = 5'000'000'000;
 
+// While the journal is in trouble, it is tried this often: people who have made room look at once.
+constexpr int64_t kRecoverNanos = 500'000'000;
+
 // While jobs wait for a slot, readers are told this often: short beside a second
 // look at a screen, long beside what one message costs.
 constexpr int64_t kFeedRoundNanos = 2'000'000;
+
+// In one write over what is there.
+bool WriteNumber(const std::string& path, uint64_t number) {
+  const std::string text = std::to_string(number) + "\n";
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const ssize_t written = fd ? ::pwrite(fd.get(), text.data(), text.size(), 0) : -1;
+  if (written >= 0 && static_cast<size_t>(written) < text.size()) errno = ENOSPC;
+  return written == static_cast<ssize_t>(text.size());
+}
 
 // Each start of the agent has a number of its own, spent before anything is
 // done with it.
@@ -41,11 +54,11 @@ Result<uint64_t> NextIncarnation(const std::string& state) {
   uint64_t last = 0;
   std::ifstream(path) >> last;
   const std::string fresh = path + ".new";
-  std::ofstream out(fresh, std::ios::trunc);
-  out << last + 1 << "\n";
-  out.close();
-  if (!out || ::rename(fresh.c_str(), path.c_str()) != 0)
-    return ErrnoError(errno, "write '" + path + "'");
+  if (WriteNumber(fresh, last + 1) && ::rename(fresh.c_str(), path.c_str()) == 0) return last + 1;
+  const int error = errno;
+  // A full disk has no room for another file, and the old one has its own.
+  if (error != ENOSPC || last == 0 || !WriteNumber(path, last + 1))
+    return ErrnoError(error, "write '" + path + "'");
   return last + 1;
 }
 
@@ -68,6 +81,7 @@ Agent::Agent(AgentOptions options, const Clock* clock, EventLoop* loop)
 Agent::~Agent() {
   processes_.reset();
   trees_.reset();
+  if (sequencer_ != nullptr) sequencer_->StopSyncs();
   const absl::MutexLock lock(&links_mutex_);
   links_.clear();
 }
@@ -243,6 +257,32 @@ void Agent::OnDeadline(int64_t boot_ns) {
     deadline_timer_ = loop_->At(BootTime{boot_ns}, [this] {
       sequencer_->Step([](Core& core, Instant now, Batch* batch) { core.OnTime(now, batch); });
     });
+  });
+}
+
+void Agent::OnMore() {
+  loop_->Post([this] { sequencer_->Commit(); });
+}
+
+void Agent::OnJournalTrouble(const Status& trouble) {
+  if (trouble) {
+    spdlog::error("no new jobs are taken: {}", trouble->message);
+  } else {
+    spdlog::info("the journal is well again: jobs are taken");
+  }
+  loop_->Post([this, in_trouble = trouble.has_value()] {
+    journal_in_trouble_ = in_trouble;
+    if (in_trouble) RecoverLater();
+  });
+}
+
+void Agent::RecoverLater() {
+  if (std::exchange(recovery_armed_, true)) return;
+  loop_->At(BootTime{clock_->Now().boot.ns + kRecoverNanos}, [this] {
+    recovery_armed_ = false;
+    if (!journal_in_trouble_) return;
+    sequencer_->Recover();
+    RecoverLater();
   });
 }
 

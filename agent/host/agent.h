@@ -88,6 +88,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnPublished(const std::vector<JournalRecord>& records, bool busy) override;
   void OnEffects(std::vector<Effect> effects) override;
   void OnDeadline(int64_t boot_ns) override;
+  void OnJournalTrouble(const Status& trouble) override;
+  void OnMore() override;
   // SupervisorLink::Listener
   void OnSupervisorNote(const Note& note, const std::string& text) override;
   void OnParentStartFailed(const internal::v1::StartFailed& failed) override;
@@ -97,6 +99,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) override;
 
   void EndRound();
+  void RecoverLater();
   void ForgetLifeOf(uint64_t ended_job);
   void ForgetLife(const ParentKey& key);
   void KillParent(const ParentKey& key);
@@ -162,6 +165,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   std::vector<ParentKey> adopted_;  // found at the start, beside the default one
   std::map<ParentKey, std::string> start_errors_;
   EventLoop::TimerId deadline_timer_ = 0;
+  bool journal_in_trouble_ = false;
+  bool recovery_armed_ = false;
   // Jobs whose streams had no reader for a while that they may not have outlived.
   std::set<uint64_t> maybe_cut_;
   std::function<void(uint32_t)> stop_done_;

@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "agent/journal/journal_format.h"
+#include "common/base/unique_fd.h"
 
 namespace brood {
 namespace {
@@ -24,41 +26,49 @@ constexpr FileHeader kHeader = {{'B', 'R', 'O', 'O', 'D', 'E', 'N', 'V'}, 1, 0};
 constexpr uint64_t kOwnBytes = 0;
 constexpr uint64_t kSameAsLast = 1;
 
-Error WriteError(int error_number, const std::string& path) {
-  Error error = ErrnoError(error_number, "write to '" + path + "'");
-  if (error_number == EFBIG) error.code = ErrorCode::kResourceExhausted;
-  return error;
-}
+std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 }  // namespace
 
-EnvironmentFile::EnvironmentFile(std::string path, Options options, UniqueFd fd)
-    : path_(std::move(path)), options_(options), fd_(std::move(fd)) {}
+EnvironmentFile::EnvironmentFile(std::string path, Options options,
+                                 std::shared_ptr<JournalFile> file)
+    : path_(std::move(path)), options_(options), file_(std::move(file)) {}
 
 Result<std::unique_ptr<EnvironmentFile>> EnvironmentFile::Open(const std::string& path,
                                                                Options options) {
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return ErrnoError(errno, "open '" + path + "'");
-  std::unique_ptr<EnvironmentFile> file(new EnvironmentFile(path, options, std::move(fd)));
-  if (Status bad = file->Load()) return *std::move(bad);
-  return file;
+  std::unique_ptr<EnvironmentFile> opened(new EnvironmentFile(path, options, nullptr));
+  std::shared_ptr<JournalFile> file;
+  const int error = opened->files()->Open(path, JournalFiles::Make::kIfMissing, &file);
+  if (error != 0) return ErrnoError(error, "open '" + path + "'");
+  {
+    const MutexLock lock(&opened->mutex_);
+    opened->file_ = std::move(file);
+  }
+  if (Status bad = opened->Load()) return *std::move(bad);
+  return opened;
+}
+
+std::shared_ptr<JournalFile> EnvironmentFile::file() const {
+  const MutexLock lock(&mutex_);
+  return file_;
 }
 
 Status EnvironmentFile::Load() {
+  const UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   struct stat status {};
-  if (::fstat(fd_.get(), &status) != 0) return ErrnoError(errno, "read '" + path_ + "'");
+  if (!fd || ::fstat(fd.get(), &status) != 0) return ErrnoError(errno, "read '" + path_ + "'");
   std::string text(static_cast<size_t>(status.st_size), '\0');
   size_t got = 0;
   while (got < text.size()) {
     const ssize_t some =
-        ::pread(fd_.get(), text.data() + got, text.size() - got, static_cast<off_t>(got));
+        ::pread(fd.get(), text.data() + got, text.size() - got, static_cast<off_t>(got));
     if (some < 0 && errno == EINTR) continue;
     if (some <= 0) return ErrnoError(some < 0 ? errno : EIO, "read '" + path_ + "'");
     got += static_cast<size_t>(some);
   }
   if (text.size() < sizeof(kHeader)) {
     // New, or its writer died within the very first write.
-    if (::ftruncate(fd_.get(), 0) != 0) return ErrnoError(errno, "cut '" + path_ + "'");
+    if (const int error = file()->Truncate(0)) return JournalError(error, "cut", path_);
     return Write(std::string(reinterpret_cast<const char*>(&kHeader), sizeof(kHeader)));
   }
   if (std::memcmp(text.data(), &kHeader, sizeof(kHeader)) != 0) {
@@ -82,8 +92,8 @@ Status EnvironmentFile::Load() {
     wanted_bytes_ += last_->size();
     size_ += RecordBytes(bytes);
   }
-  if (size_ < text.size() && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0)
-    return ErrnoError(errno, "cut '" + path_ + "'");
+  if (size_ == text.size()) return Ok();
+  if (const int error = file()->Truncate(size_)) return JournalError(error, "cut", path_);
   return Ok();
 }
 
@@ -98,16 +108,21 @@ void EnvironmentFile::Encode(uint64_t job_key, const Bytes& bytes, std::string* 
 }
 
 Status EnvironmentFile::Write(const std::string& bytes) {
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t some = ::pwrite(fd_.get(), bytes.data() + done, bytes.size() - done,
-                                  static_cast<off_t>(size_ + done));
-    if (some < 0 && errno == EINTR) continue;
-    if (some <= 0) return WriteError(some < 0 ? errno : ENOSPC, path_);
-    done += static_cast<size_t>(some);
+  const std::shared_ptr<JournalFile> file = this->file();
+  size_t written = 0;
+  const int error = file->Write(size_, bytes.data(), bytes.size(), &written);
+  const MutexLock lock(&mutex_);
+  unsynced_ = true;
+  if (error == 0) {
+    size_ += bytes.size();
+    return Ok();
   }
-  size_ += bytes.size();
-  return Ok();
+  // The next to be written refers to nothing that may not be there. Should the cut fail, the file
+  // is written anew all the same.
+  last_ = nullptr;
+  (void)file->Truncate(size_);
+  trouble_ = JournalError(error, "write to", path_);
+  return trouble_;
 }
 
 Status EnvironmentFile::Keep(const std::vector<std::pair<uint64_t, std::string>>& of_jobs) {
@@ -132,28 +147,72 @@ void EnvironmentFile::Forget(const std::vector<uint64_t>& job_keys) {
   if (kept_.empty()) {
     // What is not cut now is with the next.
     last_ = nullptr;
-    if (::ftruncate(fd_.get(), sizeof(kHeader)) == 0) size_ = sizeof(kHeader);
+    if (file()->Truncate(sizeof(kHeader)) == 0) size_ = sizeof(kHeader);
   } else if (size_ > options_.rewrite_bytes && wanted_bytes_ < size_ / 2) {
-    Rewrite();
+    // Should it fail, the larger file goes on.
+    (void)Rewrite();
   }
 }
 
-// Should it fail, the larger file goes on.
-void EnvironmentFile::Rewrite() {
+// The new file is on the disk before it has the old one's name.
+Status EnvironmentFile::Rewrite() {
   const std::string fresh = path_ + ".new";
-  UniqueFd fd(::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return;
+  std::shared_ptr<JournalFile> file;
+  if (const int error = files()->Open(fresh, JournalFiles::Make::kEmpty, &file))
+    return JournalError(error, "create", fresh);
   const Bytes last = std::exchange(last_, nullptr);
-  const uint64_t size = std::exchange(size_, 0);
-  std::swap(fd_, fd);
   std::string out(reinterpret_cast<const char*>(&kHeader), sizeof(kHeader));
   for (const auto& [job_key, bytes] : std::map<uint64_t, Bytes>(kept_))
     Encode(job_key, bytes, &out);
-  if (!Write(out) && ::rename(fresh.c_str(), path_.c_str()) == 0) return;
-  std::swap(fd_, fd);
-  last_ = last;
-  size_ = size;
-  ::unlink(fresh.c_str());
+  size_t written = 0;
+  int error = file->Write(0, out.data(), out.size(), &written);
+  if (error == 0) error = file->Sync();
+  if (error == 0) error = files()->Rename(fresh, path_);
+  if (error != 0) {
+    last_ = last;
+    (void)file->Truncate(0);
+    return JournalError(error, "write", fresh);
+  }
+  size_ = out.size();
+  const MutexLock lock(&mutex_);
+  file_ = std::move(file);
+  unsynced_ = renamed_ = true;
+  return Ok();
+}
+
+Status EnvironmentFile::Sync() {
+  const MutexLock sync(&sync_mutex_);
+  std::shared_ptr<JournalFile> file;
+  bool renamed = false;
+  {
+    const MutexLock lock(&mutex_);
+    if (trouble_ || !unsynced_) return trouble_;
+    file = file_;
+    // What is written from here on asks for the next one.
+    unsynced_ = false;
+    renamed = std::exchange(renamed_, false);
+  }
+  int error = file->Sync();
+  if (error == 0 && renamed) error = files()->SyncDirectory(FolderOf(path_));
+  if (error == 0) return Ok();
+  const MutexLock lock(&mutex_);
+  unsynced_ = renamed_ = true;
+  trouble_ = JournalError(error, "bring to the disk", path_);
+  return trouble_;
+}
+
+Status EnvironmentFile::Trouble() const {
+  const MutexLock lock(&mutex_);
+  return trouble_;
+}
+
+// Nothing of the old file is believed: a Sync of it may have failed.
+Status EnvironmentFile::Recover() {
+  if (!Trouble()) return Ok();
+  const Status bad = Rewrite();
+  const MutexLock lock(&mutex_);
+  if (!bad) trouble_ = Ok();
+  return trouble_;
 }
 
 }  // namespace brood

@@ -55,23 +55,20 @@ Result<EpochFile> ReadEpochFile(const std::string& directory) {
   return file;
 }
 
-Status WriteEpochFile(const std::string& directory, const EpochFile& file) {
+Status WriteEpochFile(JournalFiles* files, const std::string& directory, const EpochFile& file) {
   const std::string path = directory + "/epoch";
   const std::string fresh = path + ".new";
   const std::string text = "brood-journal " + std::to_string(kJournalFormatVersion) + "\nid " +
                            file.journal_id + "\nepoch " + std::to_string(file.epoch) + "\nboot " +
                            file.boot_id + "\n";
-  UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return ErrnoError(errno, "create '" + fresh + "'");
-  const ssize_t written = ::pwrite(fd.get(), text.data(), text.size(), 0);
-  if (written < 0) return ErrnoError(errno, "write '" + fresh + "'");
-  if (static_cast<size_t>(written) != text.size())
-    return ErrnoError(ENOSPC, "write '" + fresh + "'");
-  if (::fdatasync(fd.get()) != 0) return ErrnoError(errno, "sync '" + fresh + "'");
-  if (::rename(fresh.c_str(), path.c_str()) != 0)
-    return ErrnoError(errno, "rename '" + fresh + "'");
-  UniqueFd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.get()) != 0) return ErrnoError(errno, "sync '" + directory + "'");
+  std::shared_ptr<JournalFile> out;
+  size_t written = 0;
+  int error = files->Open(fresh, JournalFiles::Make::kEmpty, &out);
+  if (error == 0) error = out->Write(0, text.data(), text.size(), &written);
+  if (error == 0) error = out->Sync();
+  if (error == 0) error = files->Rename(fresh, path);
+  if (error == 0) error = files->SyncDirectory(directory);
+  if (error != 0) return JournalError(error, "write", path);
   return Ok();
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "agent/journal/journal_files.h"
 #include "common/base/error.h"
 
 namespace brood {
@@ -20,7 +21,7 @@ struct EpochFile {
 Result<EpochFile> ReadEpochFile(const std::string& directory);
 
 // Replaces it as a whole, and makes it durable: an epoch must never come twice.
-Status WriteEpochFile(const std::string& directory, const EpochFile& file);
+Status WriteEpochFile(JournalFiles* files, const std::string& directory, const EpochFile& file);
 
 // 16 random hex digits.
 Result<std::string> MakeJournalId();

@@ -76,7 +76,8 @@ Result<std::unique_ptr<Journal>> FileJournal::Open(const std::string& directory,
   if (!lock) return std::move(lock).error();
   Result<EpochFile> epoch = ReadEpochFile(directory);
   if (!epoch && epoch.error().code != ErrorCode::kNotFound) return std::move(epoch).error();
-  const bool begins = !epoch.ok() || epoch->boot_id != boot_id;
+  const bool is_new = !epoch.ok();
+  const bool other_boot = !is_new && epoch->boot_id != boot_id;
   EpochFile file;
   if (epoch) {
     file = *std::move(epoch);
@@ -94,10 +95,16 @@ Result<std::unique_ptr<Journal>> FileJournal::Open(const std::string& directory,
   file.boot_id = boot_id;
   std::unique_ptr<FileJournal> journal(
       new FileJournal(directory, options, *std::move(lock), std::move(file)));
-  if (begins) {
+  journal->other_boot_ = other_boot;
+  if (is_new) {
     if (Status bad = journal->BeginEpoch()) return *std::move(bad);
   }
   if (Status bad = journal->Load()) return *std::move(bad);
+  // Last: who dies before it finds the traces of the other boot again.
+  if (other_boot) {
+    if (Status bad = journal->BeginEpoch()) return *std::move(bad);
+  }
+  journal->no_spare_ = SegmentWriter::MakeSpare(journal->files(), directory, options.segment_bytes);
   return std::unique_ptr<Journal>(std::move(journal));
 }
 
@@ -110,7 +117,7 @@ FileJournal::FileJournal(std::string directory, Options options, UniqueFd lock, 
 
 Status FileJournal::BeginEpoch() {
   ++epoch_.epoch;
-  return WriteEpochFile(directory_, epoch_);
+  return WriteEpochFile(files(), directory_, epoch_);
 }
 
 Status FileJournal::Load() {
@@ -156,12 +163,15 @@ Status FileJournal::LoadSegment(const std::string& path, uint64_t first_cursor, 
     if (!more && more.error().code != ErrorCode::kDataLoss) return std::move(more).error();
     if (!more) {
       // A process that died within a write leaves a part of one batch at the very end, and nothing
-      // else.
-      Result<bool> follows = last ? reader.RecordFollows() : Result<bool>(true);
+      // else. A loss of power may leave holes, but only in what was not synced.
+      const bool hole = other_boot_ && reader.cursor() > ReadSyncedMark();
+      Result<bool> follows = last ? (hole ? Result<bool>(false) : reader.RecordFollows()) : true;
       if (!follows) return std::move(follows).error();
       if (*follows) return Damage(path, more.error().message);
       // First the epoch: a cut that is not told of must not be.
-      if (Status bad = BeginEpoch()) return bad;
+      if (!other_boot_) {
+        if (Status bad = BeginEpoch()) return bad;
+      }
       break;
     }
     if (!*more) break;
@@ -170,11 +180,18 @@ Status FileJournal::LoadSegment(const std::string& path, uint64_t first_cursor, 
   segment.end = reader.offset();
   head_ = reader.cursor() - 1;
   if (last) {
-    Result<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(path, segment.end);
+    Result<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
+        files(), path, segment.end, static_cast<uint64_t>(status.st_size), options_.segment_bytes);
     if (!writer) return std::move(writer).error();
     writer_ = *std::move(writer);
   }
   const MutexLock lock(&mutex_);
+  if (last) {
+    // What of it is on the disk the agent before knew.
+    active_ = writer_->file();
+    synced_cursor_ = first_cursor - 1;
+    synced_end_ = sizeof(header);
+  }
   segments_.push_back(std::move(segment));
   return Ok();
 }
@@ -186,11 +203,18 @@ void FileJournal::Index(Segment* segment, uint64_t cursor, uint64_t offset) {
 }
 
 Status FileJournal::BeginSegment() {
+  // A segment that is not the last one must be whole, also after a loss of power.
+  if (writer_ != nullptr) {
+    if (Result<uint64_t> synced = Sync(); !synced) return std::move(synced).error();
+  }
   const uint64_t first_cursor = head() + 1;
   Result<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Create(
-      directory_, MakeSegmentHeader(id(), epoch(), epoch_.boot_id, first_cursor),
-      options_.segment_bytes);
-  if (!writer) return std::move(writer).error();
+      files(), directory_, MakeSegmentHeader(id(), epoch(), epoch_.boot_id, first_cursor),
+      options_.segment_bytes, !no_spare_);
+  if (!writer) {
+    no_spare_ = writer.error();
+    return std::move(writer).error();
+  }
   writer_ = *std::move(writer);
   Segment segment;
   segment.path = directory_ + "/" + SegmentName(first_cursor);
@@ -198,9 +222,13 @@ Status FileJournal::BeginSegment() {
   segment.end = writer_->end();
   {
     const MutexLock lock(&mutex_);
+    active_ = writer_->file();
+    synced_end_ = segment.end;
     segments_.push_back(std::move(segment));
   }
+  // Its room may be what the spare needs.
   DropOldSegments();
+  no_spare_ = SegmentWriter::MakeSpare(files(), directory_, options_.segment_bytes);
   return Ok();
 }
 

@@ -10,6 +10,7 @@
 
 #include "agent/journal/epoch_file.h"
 #include "agent/journal/journal.h"
+#include "agent/journal/journal_files.h"
 #include "agent/journal/memory_tail.h"
 #include "agent/journal/segment_writer.h"
 #include "common/base/mutex.h"
@@ -26,6 +27,11 @@ class FileJournal final : public Journal {
                                                const std::string& boot_id);
 
   Status Append(const std::vector<JournalRecord>& records) override;
+  Result<uint64_t> Sync() override;
+  uint64_t unsynced_bytes() const override;
+  Status Trouble() const override;
+  Status CheckRoom() override;
+  Status Recover() override;
   Status Read(uint64_t after, const Sink& sink) const override;
   uint64_t head() const override { return head_.load(std::memory_order_acquire); }
   uint64_t oldest() const override { return oldest_.load(std::memory_order_acquire); }
@@ -49,10 +55,14 @@ class FileJournal final : public Journal {
   };
 
   FileJournal(std::string directory, Options options, UniqueFd lock, EpochFile epoch);
+  JournalFiles* files() { return options_.files != nullptr ? options_.files : &disk_; }
   Status Load();
   Status LoadSegment(const std::string& path, uint64_t first_cursor, bool last);
   Status BeginEpoch();
   Status BeginSegment();
+  Status WriteAgain();
+  void MarkSynced(uint64_t cursor) BROOD_REQUIRES(sync_mutex_);
+  uint64_t ReadSyncedMark() const;
   void DropOldSegments();
   static void Index(Segment* segment, uint64_t cursor, uint64_t offset);
   bool FindOnDisk(uint64_t cursor, Place* place) const BROOD_REQUIRES(mutex_);
@@ -65,15 +75,27 @@ class FileJournal final : public Journal {
   const std::string directory_;
   const Options options_;
   const UniqueFd lock_;
+  DiskFiles disk_;
   EpochFile epoch_;
+  // The epoch is of another boot: what was not synced may be missing, in any order.
+  bool other_boot_ = false;
 
   // The appender's own.
   std::unique_ptr<SegmentWriter> writer_;
   std::vector<size_t> sizes_;
+  Status no_spare_;  // why the next segment has no room
 
+  // Held while the kernel syncs: it tells of an error once, and it must be heard by all.
+  Mutex sync_mutex_;
+  std::shared_ptr<JournalFile> mark_ BROOD_GUARDED_BY(sync_mutex_);
   mutable Mutex mutex_;
   MemoryTail tail_;  // see its own rules
   std::deque<Segment> segments_ BROOD_GUARDED_BY(mutex_);
+  std::shared_ptr<JournalFile> active_ BROOD_GUARDED_BY(mutex_);  // the last segment
+  uint64_t synced_cursor_ BROOD_GUARDED_BY(mutex_) = 0;
+  uint64_t synced_end_ BROOD_GUARDED_BY(mutex_) = 0;  // an offset of the last segment
+  Status sync_failed_ BROOD_GUARDED_BY(mutex_);
+  Status little_room_ BROOD_GUARDED_BY(mutex_);
   std::atomic<uint64_t> head_{0};
   std::atomic<uint64_t> oldest_{1};
 };

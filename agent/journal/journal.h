@@ -12,6 +12,8 @@
 
 namespace brood {
 
+class JournalFiles;
+
 // One event on its way to disk: `payload` is a serialized brood.v1.Event, whose
 // cursor is `cursor`. `job_key` lets readers skip what is not theirs unread.
 struct JournalRecord {
@@ -31,6 +33,11 @@ class Journal {
     size_t retained_bytes = 1 << 30;
     // The newest events are also kept in memory, for live readers.
     size_t tail_bytes = 8 << 20;
+    // Below so much room on the disk there is trouble: what jobs in flight still need of it (their
+    // environments, their parents' notes, their output) has to fit, and is met before this is.
+    size_t free_bytes_min = 8 << 20;
+    // What is written to; null: the disk. Outlives the journal.
+    JournalFiles* files = nullptr;
   };
 
   using Sink = std::function<bool(uint64_t cursor, uint64_t job_key, std::string_view payload)>;
@@ -43,8 +50,24 @@ class Journal {
 
   // Appends records whose cursors follow the head without a gap. When it
   // returns, they survive the death of every process of brood. One caller at a
-  // time. RESOURCE_EXHAUSTED if the disk is full; then nothing was appended.
+  // time. RESOURCE_EXHAUSTED (JOURNAL_FULL) if the disk is full, UNAVAILABLE (JOURNAL_FAILED) for
+  // what else is wrong with it; then nothing was appended.
   virtual Status Append(const std::vector<JournalRecord>& records) = 0;
+
+  // Brings what was appended before the call to the disk, and says up to which cursor: that much
+  // survives a loss of power. Thread-safe. After an error it fails until Recover has mended that.
+  virtual Result<uint64_t> Sync() = 0;
+  // Appended, and not known to be on the disk. By the appender.
+  virtual uint64_t unsynced_bytes() const = 0;
+
+  // Why it should be given nothing new, though what belongs to jobs that run may still fit: the
+  // room for the next segment is not there, the disk has too little, or a Sync has failed. By the
+  // appender.
+  virtual Status Trouble() const = 0;
+  // Looks how much room the disk has, some microseconds; too little is Trouble. Thread-safe.
+  virtual Status CheckRoom() = 0;
+  // Tries to end that, and returns what is left of it. By the appender.
+  virtual Status Recover() = 0;
 
   // Hands records with cursor > after to `sink`, in order, until it returns
   // false or the head is reached. Thread-safe, beside one appender. The payload

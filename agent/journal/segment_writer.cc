@@ -1,98 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/journal/segment_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <cstdio>
 #include <utility>
 
 namespace brood {
 namespace {
 
-Error NoRoom(int error_number, const std::string& path) {
-  Error error = ErrnoError(error_number, "write to '" + path + "'");
-  // A file-size limit is the same to the caller as a full disk.
-  if (error_number == EFBIG) error.code = ErrorCode::kResourceExhausted;
-  if (error.code == ErrorCode::kResourceExhausted) {
-    error.message += "; nothing was appended, make room on the disk";
-  }
-  return error;
-}
+// No segment's name, so that nobody takes it for one.
+std::string SparePath(const std::string& directory) { return directory + "/spare"; }
 
-// Reserves the space, so that a full disk is met here and not within a batch. The file's size stays
-// the end of its records. File systems that cannot do it do without.
-Status Reserve(int fd, size_t bytes, const std::string& path) {
-  if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0) return Ok();
-  if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) return NoRoom(errno, path);
+Status Make(JournalFiles* files, const std::string& path, size_t bytes,
+            std::shared_ptr<JournalFile>* file) {
+  if (const int error = files->Open(path, JournalFiles::Make::kIfMissing, file))
+    return JournalError(error, "create", path);
+  if (bytes == 0) return Ok();
+  if (const int error = (*file)->Preallocate(bytes))
+    return JournalError(error, "reserve room in", path);
   return Ok();
 }
 
 }  // namespace
 
-SegmentWriter::SegmentWriter(UniqueFd fd, std::string path, uint64_t end)
-    : fd_(std::move(fd)), path_(std::move(path)), end_(end) {}
-
-Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(const std::string& directory,
-                                                             const SegmentHeader& header,
-                                                             size_t bytes) {
-  const std::string path = directory + "/" + SegmentName(header.first_cursor);
-  const std::string fresh = path + ".new";
-  UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return NoRoom(errno, fresh);
-  Status bad = Reserve(fd.get(), bytes, fresh);
-  if (!bad) {
-    const ssize_t written = ::pwrite(fd.get(), &header, sizeof(header), 0);
-    if (written != static_cast<ssize_t>(sizeof(header))) {
-      bad = NoRoom(written < 0 ? errno : ENOSPC, fresh);
-    } else if (::rename(fresh.c_str(), path.c_str()) != 0) {
-      bad = NoRoom(errno, fresh);
-    }
-  }
-  if (bad) {
-    ::unlink(fresh.c_str());
-    return *std::move(bad);
-  }
-  return std::unique_ptr<SegmentWriter>(new SegmentWriter(std::move(fd), path, sizeof(header)));
+Status SegmentWriter::MakeSpare(JournalFiles* files, const std::string& directory, size_t bytes) {
+  std::shared_ptr<JournalFile> file;
+  return Make(files, SparePath(directory), bytes, &file);
 }
 
-Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(const std::string& path,
-                                                             uint64_t end) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) return ErrnoError(errno, "open '" + path + "'");
-  std::unique_ptr<SegmentWriter> writer(new SegmentWriter(std::move(fd), path, end));
-  if (Status bad = writer->CutToEnd()) return *std::move(bad);
+SegmentWriter::SegmentWriter(std::shared_ptr<JournalFile> file, std::string path, uint64_t end,
+                             size_t bytes, bool ragged)
+    : file_(std::move(file)), path_(std::move(path)), end_(end), bytes_(bytes), ragged_(ragged) {}
+
+Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(JournalFiles* files,
+                                                             const std::string& directory,
+                                                             const SegmentHeader& header,
+                                                             size_t bytes, bool has_spare) {
+  const std::string path = directory + "/" + SegmentName(header.first_cursor);
+  const std::string spare = SparePath(directory);
+  std::shared_ptr<JournalFile> file;
+  // What is reserved already is not asked for again: the disk may be full by now.
+  if (Status bad = Make(files, spare, has_spare ? 0 : bytes, &file)) return *std::move(bad);
+  size_t written = 0;
+  // An attempt that failed may have left its header there: the same bytes, of the same cursor.
+  int error = file->Write(0, reinterpret_cast<const char*>(&header), sizeof(header), &written);
+  if (error == 0) error = file->Sync();
+  if (error != 0) return JournalError(error, "write the header of", spare);
+  error = files->Rename(spare, path);
+  if (error == 0) error = files->SyncDirectory(directory);
+  if (error != 0) return JournalError(error, "name the segment", path);
+  return std::unique_ptr<SegmentWriter>(
+      new SegmentWriter(std::move(file), path, sizeof(header), bytes, false));
+}
+
+Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(JournalFiles* files,
+                                                             const std::string& path, uint64_t end,
+                                                             uint64_t size, size_t bytes) {
+  std::shared_ptr<JournalFile> file;
+  if (const int error = files->Open(path, JournalFiles::Make::kNo, &file))
+    return JournalError(error, "open", path);
+  std::unique_ptr<SegmentWriter> writer(
+      new SegmentWriter(std::move(file), path, end, bytes, size > end));
+  // A disk that is full now must not keep an agent from its journal.
+  (void)writer->Recover();
   return writer;
 }
 
-Status SegmentWriter::CutToEnd() {
-  if (::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) {
-    return ErrnoError(errno, "cut '" + path_ + "'");
+// A cut lets go of the room behind it, so that is reserved again.
+Status SegmentWriter::Recover() {
+  trouble_ = Ok();
+  if (ragged_) {
+    if (const int error = file_->Truncate(end_)) trouble_ = JournalError(error, "cut", path_);
   }
-  ragged_ = false;
-  return Ok();
+  if (!trouble_) {
+    ragged_ = false;
+    if (const int error = file_->Preallocate(bytes_))
+      trouble_ = JournalError(error, "reserve room in", path_);
+  }
+  return trouble_;
 }
 
 Status SegmentWriter::Append(const char* bytes, size_t size) {
   if (ragged_) {
-    if (Status bad = CutToEnd()) return bad;
+    if (Status bad = Recover(); ragged_) return bad;
   }
-  size_t done = 0;
-  while (done < size) {
-    const ssize_t written =
-        ::pwrite(fd_.get(), bytes + done, size - done, static_cast<off_t>(end_ + done));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      const int error_number = written < 0 ? errno : ENOSPC;
-      // Should the cut fail too, the next Append tries it first.
-      ragged_ = true;
-      (void)CutToEnd();
-      return NoRoom(error_number, path_);
-    }
-    done += static_cast<size_t>(written);
+  size_t written = 0;
+  const int error = file_->Write(end_, bytes, size, &written);
+  if (error != 0) {
+    // Should the cut fail too, the next Append tries it first.
+    ragged_ = true;
+    (void)Recover();
+    return JournalError(error, "write to", path_);
   }
   end_ += size;
+  return Ok();
+}
+
+Status SegmentWriter::Rewrite(uint64_t offset, const char* bytes, size_t size) {
+  size_t written = 0;
+  if (const int error = file_->Write(offset, bytes, size, &written))
+    return JournalError(error, "write again to", path_);
   return Ok();
 }
 

@@ -76,7 +76,7 @@ grpc::ServerUnaryReactor* JobService::SubmitJobs(grpc::CallbackServerContext* co
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   SubmitAll(
       agent_, request->jobs(), response->mutable_accepted(), [](const CoreJob&, bool) {},
-      [reactor] { reactor->Finish(grpc::Status::OK); });
+      [reactor](const Status&) { reactor->Finish(grpc::Status::OK); });
   agent_->sequencer()->Commit();
   return reactor;
 }
@@ -154,14 +154,21 @@ grpc::ServerUnaryReactor* JobService::CancelJobs(grpc::CallbackServerContext* co
   if (request->by().size() > kByBytesMax)
     return Answer(context, FieldError("by", "over 128 bytes"));
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  // A durable job that waits would be started after a loss of power, were its cancel lost with it.
+  auto kept = Sequencer::Kept::kWritten;
   for (const std::string& id : request->job_ids()) {
     FillAnswer(id, agent_->sequencer()->Step([&](Core& core, Instant now, Batch* batch) {
+      const CoreJob* const job = core.Find(id);
+      if (job != nullptr && job->view.spec().durable()) kept = Sequencer::Kept::kOnDisk;
       return core.Cancel(now, id, grace, request->by(), batch);
     }),
                response->add_answers());
   }
-  agent_->sequencer()->Step([](Core&, Instant, Batch*) {},
-                            [reactor] { reactor->Finish(grpc::Status::OK); });
+  agent_->sequencer()->Step([](Core&, Instant, Batch*) {}, kept,
+                            [reactor](const Status& failed) {
+                              // It is done once it can be written.
+                              reactor->Finish(failed ? ToGrpcStatus(*failed) : grpc::Status::OK);
+                            });
   agent_->sequencer()->Commit();
   return reactor;
 }

@@ -47,7 +47,7 @@ void RunStream::Submit() {
   {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(first_, false)) include_output_ = request.include_output();
-    submitting_.push_back(head);
+    submitting_.insert(head);
   }
   struct New {
     uint64_t job_key = 0;
@@ -64,16 +64,24 @@ void RunStream::Submit() {
         news->push_back(New{job.key, job.first_cursor, existed, job.view.cleaned()});
         agent_->feed()->AddForJob(job.key, self);
       },
-      [self, news, response, head] {
+      [self, news, response, head](const Status& failed) {
+        // Nothing of jobs that were refused at last is shown.
+        if (failed) {
+          for (const New& one : std::exchange(*news, {}))
+            self->agent_->feed()->RemoveFromJob(one.job_key, self.get());
+        }
         bool ended = false;
         {
           const absl::MutexLock lock(&self->mutex_);
           ended = self->ended_;
-          self->submitting_.pop_front();
+          // Those with a durable job may be answered after later ones.
+          self->submitting_.erase(self->submitting_.find(head));
+          const uint64_t known =
+              self->submitting_.empty() ? head : std::min(head, *self->submitting_.begin());
           self->accepted_.push_back(response->SerializeAsString());
-          // Nothing between the old cursor and this head can be ours.
+          // Nothing between the old cursor and this one can be ours.
           if (self->jobs_.empty() && self->pasts_.empty())
-            self->cursor_ = std::max(self->cursor_, head);
+            self->cursor_ = std::max(self->cursor_, known);
           for (const New& one : *news) {
             const uint64_t live_after = one.existed ? self->agent_->journal()->head() : head;
             if (one.existed)
@@ -128,7 +136,7 @@ std::string RunStream::NextMessage() {
     }
     if (!pasts_.empty()) past = pasts_.front();
     cursor = cursor_;
-    if (!submitting_.empty()) until = submitting_.front();
+    if (!submitting_.empty()) until = *submitting_.begin();
     include_output = include_output_;
     if (jobs_.empty()) return {};
   }

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -68,7 +69,7 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   uint64_t cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   // The journal's head at each submission under way: what comes after the first
   // of them may be of jobs that are not in jobs_ yet.
-  std::deque<uint64_t> submitting_ ABSL_GUARDED_BY(mutex_);
+  std::multiset<uint64_t> submitting_ ABSL_GUARDED_BY(mutex_);
   bool include_output_ ABSL_GUARDED_BY(mutex_) = false;
   bool first_ ABSL_GUARDED_BY(mutex_) = true;
   // A request waits until an answer has been sent.

@@ -43,13 +43,26 @@ void Refuse(const Error& error, v1::SubmittedJob* answer) {
   answer->set_error_field(error.field);
 }
 
+// They may be there, now or later; that they stay cannot be promised.
+void RefuseRest(const Error& failed,
+                google::protobuf::RepeatedPtrField<v1::SubmittedJob>* answers) {
+  Error error = failed;
+  error.code = ErrorCode::kUnavailable;
+  error.message = "the job may be there, but that it is kept cannot be said: " + failed.message +
+                  "; submit it again under the same id";
+  for (v1::SubmittedJob& answer : *answers) {
+    if (answer.error_code() == 0) Refuse(error, &answer);
+  }
+}
+
 }  // namespace
 
 void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSubmission>& jobs,
                google::protobuf::RepeatedPtrField<v1::SubmittedJob>* answers,
                const std::function<void(const CoreJob& job, bool existed)>& accepted,
-               std::function<void()> done) {
+               Sequencer::Done done) {
   Sequencer* const sequencer = agent->sequencer();
+  sequencer->CheckRoom();
   // A hold is short, but not so short that each job's is waited for by the other threads.
   std::vector<Checked> hold;
   hold.reserve(kSubmissionsPerHold);
@@ -63,7 +76,9 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
     });
     hold.clear();
   };
+  auto kept = Sequencer::Kept::kWritten;
   for (const v1::JobSubmission& job : jobs) {
+    if (job.spec().durable()) kept = Sequencer::Kept::kOnDisk;
     v1::SubmittedJob* const answer = answers->Add();
     answer->set_job_id(job.job_id());
     Status refused = ValidateJobId("job_id", job.job_id());
@@ -76,7 +91,11 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
     if (hold.size() == kSubmissionsPerHold) submit();
   }
   if (!hold.empty()) submit();
-  sequencer->Step([](Core&, Instant, Batch*) {}, std::move(done));
+  sequencer->Step([](Core&, Instant, Batch*) {}, kept,
+                  [answers, done = std::move(done)](const Status& failed) {
+                    if (failed) RefuseRest(*failed, answers);
+                    done(failed);
+                  });
 }
 
 }  // namespace brood

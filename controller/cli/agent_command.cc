@@ -58,6 +58,7 @@ nlohmann::ordered_json ToJson(const Standing& standing) {
       {"processes", host.processes()},
       {"threads", host.threads()},
       {"queued", host.queued()},
+      {"journalProblem", host.journal_problem()},
       {"parents", nlohmann::ordered_json::array()}};
   for (const v1::Parent& parent : standing.parents.parents()) {
     if (parent.state() == v1::PARENT_STATE_ENDED) continue;
@@ -110,6 +111,11 @@ int PrintStatus(const Options& options, Context& context) {
                std::to_string(host.queued())});
   }
   table.Print(context.out);
+  for (size_t i = 0; i < hosts->size(); ++i) {
+    if (standings[i] && !standings[i]->host.journal_problem().empty())
+      context.err << "brood: " << (*hosts)[i].name
+                  << " takes no new jobs: " << standings[i]->host.journal_problem() << "\n";
+  }
   return code;
 }
 

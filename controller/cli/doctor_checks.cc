@@ -166,6 +166,10 @@ std::vector<Check> CheckLocalAgent(const Paths& paths) {
                       "the local agent has version " + host.version() + ", brood " BROOD_VERSION,
                       "`brood agent stop --keep-jobs`, and the next command starts the new one"});
   }
+  if (!host.journal_problem().empty()) {
+    checks.push_back(
+        {Health::kFail, "the local agent takes no new jobs: " + host.journal_problem(), ""});
+  }
   if (host.supervisor_pid() == 0) {
     checks.push_back({Health::kWarn, "the local agent has no supervisor", "see its log"});
   }

@@ -31,12 +31,13 @@ void PrintTable(const std::vector<HostAddress>& hosts,
                 const std::vector<std::optional<v1::GetHostResponse>>& answers, bool wide,
                 std::ostream& out) {
   std::vector<std::string> heads = {"HOST", "STATE", "PROCESSES", "THREADS", "QUEUED", "VERSION"};
-  if (wide) heads.insert(heads.end(), {"CPUS", "AGENT", "SUPERVISOR", "PLATFORM", "ADDRESS"});
+  if (wide)
+    heads.insert(heads.end(), {"CPUS", "AGENT", "SUPERVISOR", "PLATFORM", "ADDRESS", "JOURNAL"});
   Table table(heads);
   for (size_t column = 2; column < 5; ++column) table.AlignRight(column);
   for (size_t i = 0; i < hosts.size(); ++i) {
     std::vector<std::string> row = {hosts[i].name, "UNREACHABLE", "", "", "", ""};
-    std::vector<std::string> more = {"", "", "", "", hosts[i].target};
+    std::vector<std::string> more = {"", "", "", "", hosts[i].target, ""};
     if (answers[i]) {
       const v1::Host& host = answers[i]->host();
       row = {hosts[i].name,
@@ -45,8 +46,12 @@ void PrintTable(const std::vector<HostAddress>& hosts,
              std::to_string(host.threads()) + "/" + std::to_string(host.thread_slots()),
              std::to_string(host.queued()) + "/" + std::to_string(host.queue_limit()),
              host.version()};
-      more = {std::to_string(host.cpus()), std::to_string(host.agent_pid()),
-              std::to_string(host.supervisor_pid()), host.platform(), hosts[i].target};
+      more = {std::to_string(host.cpus()),
+              std::to_string(host.agent_pid()),
+              std::to_string(host.supervisor_pid()),
+              host.platform(),
+              hosts[i].target,
+              host.journal_problem().empty() ? "ok" : host.journal_problem()};
     }
     if (wide) row.insert(row.end(), more.begin(), more.end());
     table.Add(row);

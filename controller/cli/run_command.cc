@@ -52,6 +52,9 @@ void Declare(CLI::App& app, RunOptions& options) {
       ->check(RefuseEmpty);
   app.add_flag("-d,--detach", options.detach, "print the jobs' ids and return");
   app.add_flag("-i,--input", options.input, "give standard input to the jobs");
+  app.add_flag(
+      "--durable", options.durable,
+      "take a job as submitted once it is on the host's disk: it survives a loss of power");
   app.add_option("--each", options.each,
                  "one job per line of the file; {} in CMD stands for the line")
       ->type_name("FILE|-")

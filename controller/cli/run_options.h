@@ -27,6 +27,7 @@ struct RunOptions {
   std::string meter;          // a period
   std::string kill_if_stuck;  // a time
   bool refuse_if_hazard = false;
+  bool durable = false;
   std::string call;  // LIBRARY.TASK, or empty for a command
   bool explain = false;
   OutputFormat format = OutputFormat::kText;

@@ -21,6 +21,9 @@ std::vector<std::string> Names(const std::vector<HostAddress>& hosts) {
 
 BootTime After(int64_t nanos) { return BootTime{BootTimeNanos() + nanos}; }
 
+// The reason of a host whose disk is full: that does not pass by itself, as a full queue does.
+constexpr char kJournalFull[] = "JOURNAL_FULL";
+
 }  // namespace
 
 RunSession::End RunSession::Run(const RunOptions& options, const SpecBuilder& builder,
@@ -144,7 +147,8 @@ void RunSession::OnSubmitted(size_t host, const v1::SubmittedJob& answer) {
     if (feed_) feed_->OnAnswered(host);
     if (input_) input_->AddJob(host, answer.job_id());
     if (cancelled_) fan_out_.Cancel(host, {answer.job_id()});
-  } else if (feed_ && answer.error_code() == static_cast<int>(ErrorCode::kResourceExhausted)) {
+  } else if (feed_ && answer.error_code() == static_cast<int>(ErrorCode::kResourceExhausted) &&
+             answer.error_reason() != kJournalFull) {
     // Of a run that is cancelled no line is dealt out again.
     feed_->OnQueueFull(host, std::move(job.line));
     hosts_[host].jobs.erase(found);

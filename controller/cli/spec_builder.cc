@@ -128,6 +128,7 @@ Status AddTimes(const RunOptions& options, v1::JobSpec& spec) {
     *spec.mutable_kill_if_stuck() = *time;
   }
   spec.set_refuse_if_hazard(options.refuse_if_hazard);
+  spec.set_durable(options.durable);
   return Ok();
 }
 

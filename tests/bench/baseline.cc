@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/baseline.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -11,6 +12,9 @@
 #include <deque>
 #include <fstream>
 #include <string>
+
+#include "common/base/unique_fd.h"
+#include "tests/testing/temp_directory.h"
 
 namespace brood::bench {
 namespace {
@@ -45,6 +49,20 @@ double Loop(pid_t (*start)(), int count, int outstanding) {
 void* Nothing(void*) { return nullptr; }
 
 }  // namespace
+
+std::vector<double> SyncLatencies(int count, int bytes) {
+  const testing::TempDirectory directory;
+  const UniqueFd fd(::open((directory.path() + "/records").c_str(), O_WRONLY | O_CREAT, 0600));
+  const std::string record(static_cast<size_t>(bytes), 'x');
+  std::vector<double> latencies;
+  for (int i = 0; i < count; ++i) {
+    const double begin = Seconds();
+    if (::write(fd.get(), record.data(), record.size()) != bytes || ::fdatasync(fd.get()) != 0)
+      return {};
+    latencies.push_back(Seconds() - begin);
+  }
+  return latencies;
+}
 
 double Seconds() {
   timespec now{};

@@ -18,6 +18,10 @@ double ThreadLoop(int count, int outstanding);
 // Seconds of one posix_spawn of /bin/true and its wait, each.
 std::vector<double> SpawnLatencies(int count);
 
+// Seconds of one append of so many bytes and the fdatasync after it, each; in a file of its own
+// under /var/tmp. Empty if that fails.
+std::vector<double> SyncLatencies(int count, int bytes);
+
 // Seconds since some point, monotonic.
 double Seconds();
 // The value below which `part` of them lie.

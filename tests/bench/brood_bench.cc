@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // brood against bare loops, each pair in turn, the ratio taken pair by pair:
-// `brood_bench [REPETITIONS [commands|forks|threads]]` prints the table, or one
+// `brood_bench [REPETITIONS [commands|durable|forks|threads]]` prints the table, or one
 // kind's part of it (tests/bench/run starts it).
 #include <grpcpp/grpcpp.h>
 
@@ -114,6 +114,16 @@ int Main(int repetitions, const std::string& only) {
   const Make thread = [](const std::string& id) {
     return CallJob(id, v1::MODE_THREAD, "demo.noop", {});
   };
+  // With more at once each sync is shared by more.
+  const std::string durable_at_once = "16";
+  Row durables{"durable commands, 16 at once / posix_spawn loop", "1/s", {}, {}, {}};
+  Row written{"commands, 16 at once / posix_spawn loop", "1/s", {}, {}, {}};
+  Row durable_p50{"one durable command p50 / append+fdatasync p50", "us", {}, {}, {}};
+  const Make durable = [](const std::string& id) {
+    v1::JobSubmission job = CommandJob(id, {"/bin/true"});
+    job.mutable_spec()->set_durable(true);
+    return job;
+  };
   constexpr double kMicro = 1e6;
   double pss = 0;
   for (int i = 0; i < repetitions; ++i) {
@@ -128,6 +138,14 @@ int Main(int repetitions, const std::string& only) {
       command_p50.Add(Percentile(Latencies(&agent, "l", command), 0.5) * kMicro,
                       RunLoop("latency 400 1") * kMicro);
     }
+    if (wanted("durable")) {
+      AgentProcess agent({"--slots", durable_at_once});
+      const std::string loop = "spawn 2000 " + durable_at_once;
+      durables.Add(Throughput(&agent, "d", 2000, durable), RunLoop(loop));
+      written.Add(Throughput(&agent, "w", 2000, command), RunLoop(loop));
+      durable_p50.Add(Percentile(Latencies(&agent, "s", durable), 0.5) * kMicro,
+                      RunLoop("sync 400 512") * kMicro);
+    }
     AgentProcess agent({"--slots", "8", "--thread-slots", "8"});
     if (wanted("forks")) forks.Add(Throughput(&agent, "f", 4000, fork), RunLoop("fork 4000 8"));
     if (!wanted("threads")) continue;
@@ -136,7 +154,9 @@ int Main(int repetitions, const std::string& only) {
                    Percentile(UnaryLatencies(&agent), 0.5) * kMicro);
   }
   std::printf("%-44s %10s %10s %-4s %6s\n", "", "brood", "bare", "", "ratio");
-  for (const Row* row : {&commands, &forks, &threads, &command_p50, &thread_p50}) row->Print();
+  for (const Row* row :
+       {&commands, &written, &durables, &forks, &threads, &command_p50, &durable_p50, &thread_p50})
+    row->Print();
   if (wanted("commands"))
     std::printf("%-44s %10.1f            MiB\n", "idle agent + supervisor + one parent, PSS", pss);
   return 0;

@@ -12,7 +12,7 @@
 int main(int argc, char** argv) {
   using namespace brood::bench;
   if (argc != 4) {
-    std::fprintf(stderr, "usage: brood_loops spawn|fork|thread|latency COUNT OUTSTANDING\n");
+    std::fprintf(stderr, "usage: brood_loops spawn|fork|thread|latency|sync COUNT OUTSTANDING\n");
     return 2;
   }
   const std::string name = argv[1];
@@ -23,6 +23,11 @@ int main(int argc, char** argv) {
   if (name == "fork") value = ForkLoop(count, outstanding);
   if (name == "thread") value = ThreadLoop(count, outstanding);
   if (name == "latency") value = Percentile(SpawnLatencies(count), 0.5);
+  if (name == "sync") {
+    // OUTSTANDING is the bytes of a record here.
+    const std::vector<double> syncs = SyncLatencies(count, outstanding);
+    value = syncs.empty() ? 0 : Percentile(syncs, 0.5);
+  }
   std::printf("%.9f\n", value);
   return value > 0 ? 0 : 1;
 }

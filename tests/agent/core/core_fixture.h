@@ -25,7 +25,7 @@ class CoreTest : public ::testing::Test {
   void Boot(uint32_t processes, uint32_t threads, uint32_t queue) {
     CoreOptions options;
     options.host = "host1";
-    options.boot_id = "boot";
+    options.boot_id = boot_id_;
     options.agent_incarnation = ++incarnation_;
     options.process_slots = processes;
     options.thread_slots = threads;
@@ -149,6 +149,7 @@ class CoreTest : public ::testing::Test {
   }
 
   void Take(Batch* batch) {
+    sync_wanted_ |= batch->sync;
     for (const auto& [job_key, bytes] : batch->environments) environments_[job_key] = bytes;
     for (const uint64_t job_key : batch->spent_environments) environments_.erase(job_key);
     for (const JournalRecord& record : batch->records) {
@@ -184,6 +185,8 @@ class CoreTest : public ::testing::Test {
   const ParentKey parent_{kDefaultParent, 1};
   Instant now_{BootTime{1'000'000'000'000}, WallTime{1'700'000'000'000'000'000}};
   uint64_t incarnation_ = 0;
+  std::string boot_id_ = "boot";
+  bool sync_wanted_ = false;
   std::unique_ptr<Core> core_;
   EventOrder order_;
   std::vector<JournalRecord> records_;

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host/sync_thread.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace brood {
+
+SyncThread::SyncThread(Journal* journal, EnvironmentFile* environments, Done done)
+    : journal_(journal), environments_(environments), done_(std::move(done)) {
+  thread_ = std::thread([this] { Run(); });
+  ::pthread_setname_np(thread_.native_handle(), "brood-sync");
+}
+
+void SyncThread::Stop() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    ending_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void SyncThread::Want() {
+  const absl::MutexLock lock(&mutex_);
+  wanted_ = true;
+}
+
+// Environments first: a job that is in the journal has its own.
+Result<uint64_t> SyncThread::Sync() {
+  if (environments_ != nullptr) {
+    if (Status bad = environments_->Sync()) return *std::move(bad);
+  }
+  return journal_->Sync();
+}
+
+void SyncThread::Run() {
+  for (;;) {
+    {
+      const auto due = [this] {
+        mutex_.AssertReaderHeld();
+        return wanted_ || ending_;
+      };
+      const absl::MutexLock lock(&mutex_, absl::Condition(&due));
+      if (ending_) return;
+      wanted_ = false;
+    }
+    done_(Sync());
+  }
+}
+
+}  // namespace brood

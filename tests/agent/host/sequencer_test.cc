@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The road from a decision to the world, on a disk that is slow, full or bad.
+#include "agent/host/sequencer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/testing/temp_directory.h"
+#include "tests/testing/tried_files.h"
+
+namespace brood {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing::TriedFiles;
+using What = TriedFiles::What;
+using Call = TriedFiles::Call;
+
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+class SequencerTest : public ::testing::Test, public CommitListener {
+ protected:
+  void SetUp() override {
+    Journal::Options options;
+    options.files = &files_;
+    Result<std::unique_ptr<Journal>> journal =
+        Journal::Open(directory_.path() + "/journal", options);
+    ASSERT_TRUE(journal.ok()) << journal.error().message;
+    journal_ = *std::move(journal);
+    EnvironmentFile::Options environment_options;
+    environment_options.files = &files_;
+    auto environments =
+        EnvironmentFile::Open(directory_.path() + "/environments", environment_options);
+    ASSERT_TRUE(environments.ok()) << environments.error().message;
+    environments_ = *std::move(environments);
+    CoreOptions core;
+    core.host = "host1";
+    core.process_slots = 100;
+    core.queue_limit = 100;
+    core_ = std::make_unique<Core>(core);
+    sequencer_ = std::make_unique<Sequencer>(core_.get(), journal_.get(), environments_.get(),
+                                             &clock_, this);
+    sequencer_->Step([](Core& c, Instant now, Batch* batch) {
+      const ParentKey parent = *c.StartParent(now, kDefaultParent, {}, batch);
+      v1::Unit unit;
+      unit.set_pid(500);
+      c.OnParentStarted(now, parent, unit, batch);
+      c.OnParentReady(now, parent, {}, {}, batch);
+    });
+    sequencer_->Commit();
+  }
+  void TearDown() override {
+    Release();
+    // Its thread calls this listener, which uses it.
+    sequencer_->StopSyncs();
+    sequencer_.reset();
+  }
+
+  void OnPublished(const std::vector<JournalRecord>& records, bool) override {
+    const absl::MutexLock lock(&mutex_);
+    published_ += records.size();
+  }
+  void OnEffects(std::vector<Effect> effects) override {
+    const absl::MutexLock lock(&mutex_);
+    for (const Effect& effect : effects) {
+      if (const auto* const start = std::get_if<StartJobEffect>(&effect))
+        told_.push_back("start " + start->job.job_id());
+      if (std::holds_alternative<SignalJobEffect>(effect)) told_.push_back("signal");
+    }
+  }
+  void OnDeadline(int64_t) override {}
+  void OnJournalTrouble(const Status& trouble) override {
+    const absl::MutexLock lock(&mutex_);
+    troubles_.push_back(trouble ? trouble->reason : "");
+  }
+  void OnMore() override { sequencer_->Commit(); }
+
+  v1::SubmittedJob Submit(const std::string& id, bool durable, bool with_environment = false) {
+    v1::JobSubmission job;
+    job.set_job_id(id);
+    job.mutable_spec()->mutable_command()->add_argv("true");
+    job.mutable_spec()->set_durable(durable);
+    if (with_environment) job.mutable_spec()->mutable_environment()->set_clear(true);
+    const v1::SubmittedJob answer = sequencer_->Step(
+        [&](Core& core, Instant now, Batch* batch) {
+          uint64_t key = 0;
+          return core.Submit(now, job, 7, &key, batch);
+        },
+        durable ? Sequencer::Kept::kOnDisk : Sequencer::Kept::kWritten,
+        [this, id](const Status& failed) {
+          const absl::MutexLock lock(&mutex_);
+          told_.push_back(id + (failed ? " " + failed->reason : " kept"));
+        });
+    sequencer_->Commit();
+    return answer;
+  }
+  void Started(const std::string& id) {
+    sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
+      StartedFact fact;
+      fact.job_key = core.Find(id)->key;
+      fact.attempt = 1;
+      fact.pid = fact.pgid = 900;
+      core.OnStarted(now, fact, batch);
+    });
+    sequencer_->Commit();
+  }
+
+  std::vector<std::string> Told() {
+    const absl::MutexLock lock(&mutex_);
+    return told_;
+  }
+  // Waits until it has been told of so much.
+  std::vector<std::string> Told(size_t count) {
+    const absl::MutexLock lock(&mutex_);
+    const auto enough = [this, count] {
+      mutex_.AssertReaderHeld();
+      return told_.size() >= count;
+    };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20)));
+    return told_;
+  }
+  void AwaitTold(const std::string& what) {
+    const absl::MutexLock lock(&mutex_);
+    const auto told = [&] {
+      mutex_.AssertReaderHeld();
+      return std::find(told_.begin(), told_.end(), what) != told_.end();
+    };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&told), absl::Seconds(20))) << what;
+  }
+  // From here on a sync of a segment waits for Release.
+  void Block() {
+    {
+      const absl::MutexLock lock(&mutex_);
+      blocked_ = true;
+    }
+    files_.Judge([this](const Call& call) {
+      if (call.what != What::kSync || !EndsWith(call.path, ".log")) return 0;
+      const absl::MutexLock lock(&mutex_);
+      ++in_sync_;
+      mutex_.Await(absl::Condition(
+          +[](bool* blocked) { return !*blocked; }, &blocked_));
+      return 0;
+    });
+  }
+  void AwaitSyncs(int count) {
+    const absl::MutexLock lock(&mutex_);
+    const auto begun = [this, count] {
+      mutex_.AssertReaderHeld();
+      return in_sync_ >= count;
+    };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&begun), absl::Seconds(20)));
+  }
+  void Release() {
+    const absl::MutexLock lock(&mutex_);
+    blocked_ = false;
+  }
+  void Fail(What what, const std::string& name, int error) {
+    files_.Judge([=](const Call& call) {
+      return call.what == what && EndsWith(call.path, name) ? error : 0;
+    });
+  }
+
+  const testing::TempDirectory directory_;
+  const RealClock clock_{};
+  TriedFiles files_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<EnvironmentFile> environments_;
+  std::unique_ptr<Core> core_;
+  absl::Mutex mutex_;
+  std::vector<std::string> told_;
+  std::vector<std::string> troubles_;
+  size_t published_ = 0;
+  bool blocked_ = false;
+  int in_sync_ = 0;
+  std::unique_ptr<Sequencer> sequencer_;
+};
+
+TEST_F(SequencerTest, ADurableJobIsNeitherAcknowledgedNorStartedBeforeItIsOnTheDisk) {
+  Block();
+  Submit("a", true, true);
+  AwaitSyncs(1);
+  EXPECT_THAT(Told(), IsEmpty());
+  Release();
+  EXPECT_THAT(Told(2), ElementsAre("a kept", "start a"));
+  // Both files: written, then synced.
+  const std::vector<Call> done = files_.done();
+  for (const char* const name : {".log", "/environments"}) {
+    const auto last = [&](What what) {
+      return std::find_if(
+                 done.rbegin(), done.rend(),
+                 [&](const Call& call) { return call.what == what && EndsWith(call.path, name); }) -
+             done.rbegin();
+    };
+    EXPECT_LT(last(What::kWrite), static_cast<ptrdiff_t>(done.size())) << name;
+    EXPECT_LT(last(What::kSync), last(What::kWrite)) << name;
+  }
+}
+
+TEST_F(SequencerTest, OrdinaryJobsDoNotWaitForThoseThatAreDurable) {
+  Block();
+  Submit("a", true);
+  AwaitSyncs(1);
+  Submit("b", false);
+  EXPECT_THAT(Told(), ElementsAre("start b", "b kept"));
+  Release();
+  EXPECT_THAT(Told(4), ElementsAre("start b", "b kept", "a kept", "start a"));
+}
+
+TEST_F(SequencerTest, WhatComesDuringASyncSharesTheNext) {
+  Block();
+  Submit("first", true);
+  AwaitSyncs(1);
+  for (int i = 0; i < 50; ++i) Submit("job" + std::to_string(i), true);
+  EXPECT_THAT(Told(), IsEmpty());
+  Release();
+  EXPECT_EQ(Told(102).size(), 102u);
+  sequencer_->StopSyncs();
+  EXPECT_LE(in_sync_, 3);
+}
+
+TEST_F(SequencerTest, WhatCannotBeWrittenIsHeldAndComesInOrderOnceItCan) {
+  Submit("runs", false);
+  Started("runs");
+  Told(2);
+  const size_t published = published_;
+  Fail(What::kWrite, ".log", ENOSPC);
+  Submit("a", false);
+  EXPECT_THAT(Told(), ElementsAre("start runs", "runs kept", "a JOURNAL_FULL"));
+  EXPECT_EQ(Submit("b", false).error_reason(), "JOURNAL_FULL");
+  sequencer_->Step([](Core& core, Instant now, Batch* batch) {
+    ExitedFact fact;
+    fact.job_key = core.Find("runs")->key;
+    fact.status.exit_code = 0;
+    core.OnExited(now, fact, batch);
+  });
+  sequencer_->Commit();
+  EXPECT_EQ(published_, published) << "journal first";
+  EXPECT_FALSE(sequencer_->AllCommitted()) << "notes of it must stay";
+  sequencer_->Recover();
+  EXPECT_EQ(published_, published) << "it is still full";
+  files_.Judge(nullptr);
+  sequencer_->Recover();
+  EXPECT_TRUE(sequencer_->AllCommitted());
+  EXPECT_EQ(Submit("c", false).error_reason(), "");
+  EXPECT_THAT(Told(), ::testing::Contains("start a")) << "it may be there, it was said";
+  EXPECT_THAT(Told(), ::testing::Contains("c kept"));
+  EXPECT_THAT(troubles_, ElementsAre("JOURNAL_FULL", ""));
+  uint64_t last = 0;
+  EXPECT_FALSE(journal_->Read(0, [&](uint64_t cursor, uint64_t, std::string_view) {
+    EXPECT_EQ(cursor, ++last);
+    return true;
+  }));
+  EXPECT_EQ(last, published_);
+}
+
+TEST_F(SequencerTest, AJobThatRunsCanBeSignalledWhateverTheDiskDoes) {
+  Submit("runs", false);
+  Started("runs");
+  Fail(What::kWrite, ".log", EROFS);
+  Submit("a", false);
+  EXPECT_FALSE(sequencer_->Step([](Core& core, Instant now, Batch* batch) {
+    return core.Signal(now, "runs", 9, false, batch);
+  }));
+  sequencer_->Commit();
+  EXPECT_EQ(Told().back(), "signal");
+}
+
+TEST_F(SequencerTest, AFailedSyncRefusesWhoWaitsForItAndStartsThemOnceItIsMended) {
+  Fail(What::kSync, ".log", EIO);
+  Submit("a", true);
+  EXPECT_THAT(Told(1), ElementsAre("a JOURNAL_FAILED"));
+  // The thread that synced is still about to tell the core.
+  while (Submit("b", true).error_reason().empty()) {
+  }
+  files_.Judge(nullptr);
+  sequencer_->Recover();
+  AwaitTold("start a");
+  EXPECT_EQ(Submit("c", true).error_reason(), "");
+}
+
+TEST_F(SequencerTest, AnEnvironmentThatCannotBeWrittenIsNotAcknowledged) {
+  Fail(What::kWrite, "environments", ENOSPC);
+  Submit("a", false, true);
+  EXPECT_THAT(Told(), ::testing::Contains("a JOURNAL_FULL"));
+  EXPECT_EQ(Submit("b", false).error_reason(), "JOURNAL_FULL");
+  files_.Judge(nullptr);
+  sequencer_->Recover();
+  EXPECT_EQ(Submit("b", false).error_reason(), "");
+}
+
+TEST_F(SequencerTest, LittleRoomIsMetBeforeAJobIsTakenIn) {
+  files_.free_bytes = 1000;
+  sequencer_->CheckRoom();
+  EXPECT_EQ(Submit("a", false).error_reason(), "JOURNAL_FULL");
+  EXPECT_EQ(sequencer_->Look([](const Core& core) { return core.Find("a") == nullptr; }), true);
+}
+
+}  // namespace
+}  // namespace brood
