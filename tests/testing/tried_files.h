@@ -39,6 +39,11 @@ class TriedFiles final : public JournalFiles {
     const MutexLock lock(&mutex_);
     return done_;
   }
+  // How many were done.
+  size_t Count() const {
+    const MutexLock lock(&mutex_);
+    return done_.size();
+  }
   size_t Count(What what) const {
     size_t count = 0;
     for (const Call& call : done()) count += call.what == what ? 1 : 0;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/testing/temp_directory.h"
@@ -74,8 +75,8 @@ class SequencerTest : public ::testing::Test, public CommitListener {
     const absl::MutexLock lock(&mutex_);
     for (const Effect& effect : effects) {
       if (const auto* const start = std::get_if<StartJobEffect>(&effect))
-        told_.push_back("start " + start->job.job_id());
-      if (std::holds_alternative<SignalJobEffect>(effect)) told_.push_back("signal");
+        Tell("start " + start->job.job_id());
+      if (std::holds_alternative<SignalJobEffect>(effect)) Tell("signal");
     }
   }
   void OnDeadline(int64_t) override {}
@@ -84,6 +85,11 @@ class SequencerTest : public ::testing::Test, public CommitListener {
     troubles_.push_back(trouble ? trouble->reason : "");
   }
   void OnMore() override { sequencer_->Commit(); }
+
+  void Tell(const std::string& what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    told_.push_back(what);
+    disk_calls_.push_back(files_.Count());
+  }
 
   v1::SubmittedJob Submit(const std::string& id, bool durable, bool with_environment = false) {
     v1::JobSubmission job;
@@ -99,7 +105,7 @@ class SequencerTest : public ::testing::Test, public CommitListener {
         durable ? Sequencer::Kept::kOnDisk : Sequencer::Kept::kWritten,
         [this, id](const Status& failed) {
           const absl::MutexLock lock(&mutex_);
-          told_.push_back(id + (failed ? " " + failed->reason : " kept"));
+          Tell(id + (failed ? " " + failed->reason : " kept"));
         });
     sequencer_->Commit();
     return answer;
@@ -178,6 +184,7 @@ class SequencerTest : public ::testing::Test, public CommitListener {
   std::unique_ptr<Core> core_;
   absl::Mutex mutex_;
   std::vector<std::string> told_;
+  std::vector<size_t> disk_calls_;  // that were done when it was told
   std::vector<std::string> troubles_;
   size_t published_ = 0;
   bool blocked_ = false;
@@ -226,6 +233,31 @@ TEST_F(SequencerTest, WhatComesDuringASyncSharesTheNext) {
   EXPECT_EQ(Told(102).size(), 102u);
   sequencer_->StopSyncs();
   EXPECT_LE(in_sync_, 3);
+}
+
+TEST_F(SequencerTest, OfManyAtOnceNothingIsSaidOrStartedBeforeItsSync) {
+  std::vector<std::thread> clients;
+  for (const char* const client : {"a", "b", "c"}) {
+    clients.emplace_back([this, client] {
+      for (int i = 0; i < 30; ++i) Submit(client + std::to_string(i) + ".", true);
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(Told(180).size(), 180u);
+  // How many calls the disk had done by then was noted with each.
+  const std::vector<Call> done = files_.done();
+  const absl::MutexLock lock(&mutex_);
+  for (size_t i = 0; i < told_.size(); ++i) {
+    const bool start = told_[i].rfind("start ", 0) == 0;
+    const std::string id = told_[i].substr(start ? 6 : 0, told_[i].find('.') + 1 - (start ? 6 : 0));
+    const auto known = done.begin() + static_cast<ptrdiff_t>(disk_calls_[i]);
+    const auto written = std::find_if(done.begin(), known, [&](const Call& call) {
+      return call.what == What::kWrite && call.bytes.find(id) != std::string::npos;
+    });
+    EXPECT_TRUE(std::any_of(written, known, [](const Call& call) {
+      return call.what == What::kSync && EndsWith(call.path, ".log");
+    })) << told_[i];
+  }
 }
 
 TEST_F(SequencerTest, WhatCannotBeWrittenIsHeldAndComesInOrderOnceItCan) {
