@@ -85,6 +85,7 @@ void Core::EmitParent(ParentEntry* parent, Batch* batch) {
   event.mutable_incarnations()->set_parent(parent->key.incarnation);
   *event.mutable_unit() = parent->unit;
   event.mutable_unit()->set_parent(parent->key.name);
+  FoldParentEvent(event, &parent->told);
   batch->records.push_back(JournalRecord{event.cursor(), 0, event.SerializeAsString()});
 }
 
@@ -147,6 +148,13 @@ std::optional<uint64_t> Core::ForgetOldest() {
   // Most jobs print nothing, and have no file to remove. What an earlier agent kept and did not
   // live to say is not in the count.
   const bool has_files = old.replayed || old.view.stdout_bytes() + old.view.stderr_bytes() > 0;
+  KnownId id;
+  id.hash = HashOfJobId(old.view.job_id());
+  id.first_cursor = old.first_cursor;
+  id.job_key = key & ((uint64_t{1} << 56) - 1);
+  id.outcome = static_cast<uint8_t>(old.view.outcome());
+  id.digest = old.digest;
+  ids_.Add(id, true);
   ended_.erase(done);
   keys_.erase(old.view.job_id());
   jobs_.erase(key);
@@ -201,8 +209,9 @@ void Core::OnTime(Instant now, Batch* batch) {
       job->awaits_tree = true;
       continue;
     }
-    // Nothing more can be done to a thread than to say so.
-    if (job->pending_said) continue;
+    // Nothing more can be done to a thread than to say so; one that has not started is asked when
+    // it does.
+    if (job->pending_said || !job->started()) continue;
     job->pending_said = true;
     SetDuration(job->kill_grace_ns, Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED)
                                         .mutable_cancel_pending()

@@ -16,7 +16,9 @@
 #include "agent/core/core_job.h"
 #include "agent/core/effect.h"
 #include "agent/core/fact.h"
+#include "agent/core/known_ids.h"
 #include "agent/core/parent_entry.h"
+#include "brood/internal/v1/snapshot.pb.h"
 #include "brood/v1/host_service.pb.h"
 #include "brood/v1/job_service.pb.h"
 #include "common/base/clock.h"
@@ -35,6 +37,9 @@ struct CoreOptions {
   v1::Mode default_mode = v1::MODE_FORK;
 };
 
+// Fills `state` with what a replay of the job's events builds.
+void FillJobState(const CoreJob& job, internal::v1::JobState* state);
+
 // What the agent decides. Pure: no clock, thread, file, pid or random number in
 // it. Each method is one input; what it decides is added to `*batch`. Callers
 // hold one lock around it, write the batch, then perform its effects.
@@ -42,14 +47,18 @@ class Core {
  public:
   explicit Core(CoreOptions options);
 
-  // ---- start: the journal's events in order, then the end of the replay.
+  // ---- start: perhaps a snapshot (its jobs, then its state with the newest ids of the index), the
+  // journal's events behind it in order, then the end of the replay.
+  void RestoreJob(const internal::v1::JobState& state);
+  void Restore(const internal::v1::CoreState& state, const std::vector<KnownId>& ids);
   void Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event);
   // What the predecessor kept for a job that may not have started; false if nobody needs it.
   bool ReplayEnvironment(uint64_t job_key, v1::Environment environment);
   void EndReplay(Instant now, Batch* batch);
 
   // ---- wishes of clients (core_submit.cc, core_stop.cc, core_parents.cc)
-  // The submission has been validated; `digest` is that of its spec.
+  // The submission has been validated; `digest` is that of its spec. `*job_key` is 0 if it was
+  // refused; the job may be a forgotten one.
   v1::SubmittedJob Submit(Instant now, const v1::JobSubmission& submission, uint32_t digest,
                           uint64_t* job_key, Batch* batch);
   Status Cancel(Instant now, const std::string& job_id, int64_t grace_ns, const std::string& by,
@@ -113,9 +122,19 @@ class Core {
   // The jobs that ended since the last call and may still have output to read.
   std::vector<uint64_t> TakeEnded() { return std::exchange(just_ended_, {}); }
 
+  // ---- for a snapshot: what a replay of all events so far builds, but for the jobs
+  // (FillJobState).
+  internal::v1::CoreState State() const;
+  // Ids that were forgotten into the index since the last call.
+  std::deque<KnownId> TakeFreshIds() { return ids_.TakeFresh(); }
+
   // ---- to look
   const CoreJob* Find(const std::string& job_id) const;
   const CoreJob* Find(uint64_t job_key) const;
+  // A job that has ended and been forgotten; null if it never was here, or too long ago.
+  const KnownId* FindForgotten(const std::string& job_id) const {
+    return ids_.Find(HashOfJobId(job_id));
+  }
   // By key, so in the order of their receipt.
   using Jobs = absl::btree_map<uint64_t, std::unique_ptr<CoreJob>>;
   const Jobs& jobs() const { return jobs_; }
@@ -142,6 +161,9 @@ class Core {
   v1::Event& Begin(Instant at, const CoreJob* job, v1::Observer observer, v1::Evidence evidence);
   void Emit(CoreJob* job, Batch* batch);
   void EmitParent(ParentEntry* parent, Batch* batch);
+  static void FoldParentEvent(const v1::Event& event, internal::v1::ParentLife* told);
+  // Makes an entry of a predecessor's that which its events told.
+  static void TakeUp(ParentEntry* parent);
 
   CoreJob* Get(uint64_t job_key);
   // The job, if it has not ended and this fact is about its attempt.
@@ -161,6 +183,8 @@ class Core {
     ModeChoice choice;
     std::vector<v1::Value> arguments;
   };
+  static v1::SubmittedJob SubmitKnown(const std::string& id, uint32_t known_digest,
+                                      uint32_t digest);
   Result<Reading> ReadSpec(const v1::JobSpec& spec, const ParentEntry& parent) const;
   Status Bind(CoreJob* job, const ParentEntry& parent);  // of a replayed job
   void BindReplayed(Instant now, ParentEntry* parent, Batch* batch);
@@ -206,6 +230,7 @@ class Core {
   Jobs jobs_;
   std::unordered_map<std::string, uint64_t> keys_;
   std::deque<uint64_t> ended_;  // oldest first
+  KnownIds ids_;                // of those that were forgotten
   std::vector<uint64_t> just_ended_;
   // Replayed jobs that had ended and whose output had not: their parent has their streams.
   std::vector<uint64_t> unclosed_;

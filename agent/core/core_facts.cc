@@ -53,8 +53,10 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
   TellOutput(now, job, batch);
   // Somebody asked for its end while it was being started: the signal went to
   // nobody then.
-  if (job->cause != v1::END_CAUSE_UNSPECIFIED && !job->is_thread()) {
-    SendSignal(*job, SIGTERM, true, batch);
+  if (job->cause != v1::END_CAUSE_UNSPECIFIED) {
+    if (!job->is_thread()) SendSignal(*job, SIGTERM, true, batch);
+    if (job->is_thread() && job->kill_at == 0)
+      ArmTimer(now.boot.ns + job->kill_grace_ns, job, TimerKind::kKill);
   }
 }
 

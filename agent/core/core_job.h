@@ -12,7 +12,8 @@
 namespace brood {
 
 // One job, as the core knows it. `view` is the fold of its events and nothing
-// else; the rest is what the next decision needs.
+// else; the rest is what the next decision needs. What Core::Replay sets of it
+// stands in internal.v1.JobState too, and in core_snapshot.cc.
 struct CoreJob {
   uint64_t key = 0;
   v1::Job view;

@@ -45,23 +45,10 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   next_cursor_ = cursor + 1;
   if (job_key == 0) {
     ParentEntry& parent = parents_[event.unit().parent()];
-    parent.key.name = event.unit().parent();
-    if (event.incarnations().parent() < parent.key.incarnation) return;
-    parent.key.incarnation = event.incarnations().parent();
-    parent.seq = event.seq();
-    parent.unit = event.unit();
-    if (event.has_parent_started()) {
-      parent.state = v1::PARENT_STATE_STARTING;
-      parent.start_wall_ns = event.wall().seconds() * kNanosPerSecond + event.wall().nanos();
-      parent.asked_end = v1::PARENT_END_UNSPECIFIED;
-    } else if (event.has_parent_ending()) {
-      parent.state = v1::PARENT_STATE_ENDING;
-      parent.asked_end = event.parent_ending().how();
-    } else if (event.has_parent_ended()) {
-      parent.state = v1::PARENT_STATE_ENDED;
-      if (const CoreJob* const culprit = Find(event.parent_ended().culprit_job_id()))
-        crashed_libraries_.insert(LibraryOf(culprit->view.spec().call().task()));
-    }
+    FoldParentEvent(event, &parent.told);
+    TakeUp(&parent);
+    if (const CoreJob* const culprit = Find(event.parent_ended().culprit_job_id()))
+      crashed_libraries_.insert(LibraryOf(culprit->view.spec().call().task()));
     return;
   }
   if (job_key >= next_key_) next_key_ = job_key + 1;
@@ -211,7 +198,6 @@ void Core::WaitAgain(Instant now, CoreJob* job, Batch* batch) {
   if (const std::optional<std::string> why = WhyNotAgain(*job)) {
     return LoseUnsent(now, job, "the agent ended while the job was waiting, and " + *why, batch);
   }
-  if (job->view.attempt() > 0) job->queued_said = true;  // That may not be said any more.
   parents_[job->parent.name].key.name = job->parent.name;
   Enqueue(now, job, batch);
 }

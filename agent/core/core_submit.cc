@@ -50,6 +50,22 @@ Result<Core::Reading> Core::ReadSpec(const v1::JobSpec& spec, const ParentEntry&
   return reading;
 }
 
+// The id is known here, as that of a spec with this digest.
+v1::SubmittedJob Core::SubmitKnown(const std::string& id, uint32_t known_digest, uint32_t digest) {
+  v1::SubmittedJob answer;
+  answer.set_job_id(id);
+  if (known_digest == digest) {
+    answer.set_already_existed(true);
+  } else {
+    answer = Refused(id, Error{ErrorCode::kAlreadyExists, "JOB_ID_TAKEN",
+                               "job_id: '" + id +
+                                   "' is the id of a job with another spec here; choose a new one",
+                               "job_id"});
+  }
+  answer.set_spec_digest(known_digest);
+  return answer;
+}
+
 v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, uint32_t digest,
                               uint64_t* job_key, Batch* batch) {
   const v1::JobSpec& spec = submission.spec();
@@ -58,18 +74,15 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   // Also of a job that is known: that it is kept cannot be said again now.
   if (trouble_) return Refused(id, NothingNew());
   if (const CoreJob* const known = Find(id)) {
-    if (known->digest != digest) {
-      return Refused(
-          id,
-          Error{ErrorCode::kAlreadyExists, "JOB_ID_TAKEN",
-                "job_id: '" + id + "' is the id of another job here; choose a new one", "job_id"});
+    if (known->digest == digest) {
+      *job_key = known->key;
+      batch->sync |= spec.durable();
     }
-    *job_key = known->key;
-    batch->sync |= spec.durable();
-    v1::SubmittedJob answer;
-    answer.set_job_id(id);
-    answer.set_already_existed(true);
-    return answer;
+    return SubmitKnown(id, known->digest, digest);
+  }
+  if (const KnownId* const known = FindForgotten(id)) {
+    if (known->digest == digest) *job_key = known->job_key;
+    return SubmitKnown(id, known->digest, digest);
   }
   if (state_ != v1::HOST_STATE_READY) {
     const bool draining = state_ == v1::HOST_STATE_DRAINING;
@@ -136,6 +149,7 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   Enqueue(now, job, batch);
   v1::SubmittedJob answer;
   answer.set_job_id(id);
+  answer.set_spec_digest(digest);
   return answer;
 }
 
@@ -145,11 +159,13 @@ void Core::Enqueue(Instant now, CoreJob* job, Batch* batch) {
   parents_.at(job->parent.name).lines[thread].insert(job->key);
   ++queued_;
   Dispatch(now, batch);
-  if (!job->waits || job->queued_said) return;
+  // It may be said once a job has been sent no more.
+  if (!job->waits || job->queued_said || job->view.attempt() > 0) return;
   uint64_t position = 0;
   for (const auto& entry : parents_) position += entry.second.lines[thread].size();
   Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_queued()->set_position(position);
   Emit(job, batch);
+  job->queued_said = true;
 }
 
 void Core::Leave(CoreJob* job) {

@@ -9,6 +9,7 @@
 
 #include "agent/core/effect.h"
 #include "agent/core/fact.h"
+#include "brood/internal/v1/snapshot.pb.h"
 #include "brood/v1/parent_service.pb.h"
 
 namespace brood {
@@ -20,6 +21,8 @@ struct ParentEntry {
   v1::Unit unit;
   int64_t start_wall_ns = 0;
   uint64_t seq = 0;  // of its last own event in this life
+  // What its own events have told: what the next agent will know of it.
+  internal::v1::ParentLife told;
   std::vector<std::string> asked_libraries;
   std::vector<std::string> libraries;
   std::map<std::string, v1::Task> tasks;  // kept over lives: the libraries are the same

@@ -75,7 +75,7 @@ grpc::ServerUnaryReactor* JobService::SubmitJobs(grpc::CallbackServerContext* co
   }
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   SubmitAll(
-      agent_, request->jobs(), response->mutable_accepted(), [](const CoreJob&, bool) {},
+      agent_, request->jobs(), response->mutable_accepted(), [](const AcceptedJob&) {},
       [reactor](const Status&) { reactor->Finish(grpc::Status::OK); });
   agent_->sequencer()->Commit();
   return reactor;

@@ -49,25 +49,19 @@ void RunStream::Submit() {
     if (std::exchange(first_, false)) include_output_ = request.include_output();
     submitting_.insert(head);
   }
-  struct New {
-    uint64_t job_key = 0;
-    uint64_t first_cursor = 0;
-    bool existed = false;
-    bool cleaned = false;
-  };
-  auto news = std::make_shared<std::vector<New>>();
+  auto news = std::make_shared<std::vector<AcceptedJob>>();
   auto response = std::make_shared<v1::RunJobsResponse>();
   const std::shared_ptr<RunStream> self = shared_from_this();
   SubmitAll(
       agent_, request.jobs(), response->mutable_accepted(),
-      [&](const CoreJob& job, bool existed) {
-        news->push_back(New{job.key, job.first_cursor, existed, job.view.cleaned()});
-        agent_->feed()->AddForJob(job.key, self);
+      [&](const AcceptedJob& job) {
+        news->push_back(job);
+        agent_->feed()->AddForJob(job.job_key, self);
       },
       [self, news, response, head](const Status& failed) {
         // Nothing of jobs that were refused at last is shown.
         if (failed) {
-          for (const New& one : std::exchange(*news, {}))
+          for (const AcceptedJob& one : std::exchange(*news, {}))
             self->agent_->feed()->RemoveFromJob(one.job_key, self.get());
         }
         bool ended = false;
@@ -82,7 +76,7 @@ void RunStream::Submit() {
           // Nothing between the old cursor and this one can be ours.
           if (self->jobs_.empty() && self->pasts_.empty())
             self->cursor_ = std::max(self->cursor_, known);
-          for (const New& one : *news) {
+          for (const AcceptedJob& one : *news) {
             const uint64_t live_after = one.existed ? self->agent_->journal()->head() : head;
             if (one.existed)
               self->pasts_.push_back(Past{one.job_key, one.first_cursor - 1, live_after});

@@ -59,7 +59,7 @@ void RefuseRest(const Error& failed,
 
 void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSubmission>& jobs,
                google::protobuf::RepeatedPtrField<v1::SubmittedJob>* answers,
-               const std::function<void(const CoreJob& job, bool existed)>& accepted,
+               const std::function<void(const AcceptedJob& job)>& accepted,
                Sequencer::Done done) {
   Sequencer* const sequencer = agent->sequencer();
   sequencer->CheckRoom();
@@ -71,7 +71,15 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
       for (const Checked& job : hold) {
         uint64_t job_key = 0;
         *job.answer = core.Submit(now, *job.submission, job.digest, &job_key, batch);
-        if (job_key != 0) accepted(*core.Find(job_key), job.answer->already_existed());
+        if (job_key == 0) continue;
+        const bool existed = job.answer->already_existed();
+        if (const CoreJob* const known = core.Find(job_key)) {
+          accepted(AcceptedJob{job_key, known->first_cursor, existed});
+          continue;
+        }
+        const KnownId* const old = core.FindForgotten(job.submission->job_id());
+        if (old != nullptr && old->first_cursor >= agent->journal()->oldest())
+          accepted(AcceptedJob{job_key, old->first_cursor, existed});
       }
     });
     hold.clear();

@@ -2,6 +2,7 @@
 #include "common/base/checksum.h"
 
 #include <isa-l/crc.h>
+#include <isa-l/crc64.h>
 
 #include <algorithm>
 #include <climits>
@@ -20,6 +21,10 @@ uint32_t Crc32c(const void* data, size_t size, uint32_t crc) {
     size -= part;
   }
   return ~crc;
+}
+
+uint64_t Crc64(const void* data, size_t size) {
+  return crc64_ecma_refl(0, static_cast<const unsigned char*>(data), size);
 }
 
 }  // namespace brood

@@ -35,11 +35,11 @@ ALLOWED = re.compile(r"""(?:
     .*google::protobuf::.*|.*brood::v1::.*|.*brood::internal::v1::.*|.*google::rpc::.*|.*nlohmann::.*|
     descriptor_table_.*|typeinfo\ for\ [a-z ]+|
     # Errors as values.
-    brood::(?:FieldError|ErrnoError|ErrorCodeName|Crc32c)\(.*
+    brood::(?:FieldError|ErrnoError|ErrorCodeName|Crc32c|Crc64)\(.*
 )""", re.VERBOSE)
 
 # Things of the world that hide behind an allowed name.
-NEVER = re.compile(r"^brood::(?!v1::|internal::v1::|FieldError\(|ErrnoError\(|ErrorCodeName\(|Crc32c\()"
+NEVER = re.compile(r"^brood::(?!v1::|internal::v1::|FieldError\(|ErrnoError\(|ErrorCodeName\(|Crc32c\(|Crc64\()"
                    r"|google::protobuf::(?:io|util::TimeUtil::GetCurrentTime|compiler)|basic_\w*fstream|filebuf"
                    r"|std::(?:thread|mutex|condition_variable|chrono|filesystem|random_device)\b")
 

@@ -362,5 +362,17 @@ TEST_F(CoreTest, ADrainedHostRefusesAndAResumedOneTakesJobs) {
   EXPECT_EQ(Submit("a").error_code(), 0);
 }
 
+TEST_F(CoreTest, AThreadThatStartsLateIsNotSaidToHangBeforeItRuns) {
+  StartParent();
+  Submit("late", v1::MODE_THREAD);
+  Cancel("late", 1);
+  Advance(5);
+  const int pending = v1::Event::kCancelPending;
+  EXPECT_THAT(Payloads("late"), ::testing::Not(::testing::Contains(pending)));
+  Started("late", 600);
+  Advance(5);
+  EXPECT_THAT(Payloads("late"), ::testing::Contains(pending));
+}
+
 }  // namespace
 }  // namespace brood

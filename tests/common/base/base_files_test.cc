@@ -185,6 +185,7 @@ TEST(PathsTest, KnowsWhereTheProgramIs) {
 TEST(ChecksumTest, IsCastagnolis) {
   EXPECT_EQ(Crc32c("123456789", 9), 0xE3069283u);
   EXPECT_EQ(Crc32c("", 0), 0u);
+  EXPECT_EQ(Crc64("123456789", 9), 0x995DC9BBDF1939FAu);
   const std::string zeros(32, '\0');
   EXPECT_EQ(Crc32c(zeros.data(), zeros.size()), 0x8A9136AAu) << "RFC 3720, B.4";
 }
