@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,13 +39,18 @@ class FileJournal final : public Journal {
   uint64_t oldest() const override { return oldest_.load(std::memory_order_acquire); }
   const std::string& id() const override { return epoch_.journal_id; }
   uint64_t epoch() const override { return epoch_.epoch; }
+  Status WriteSnapshot(uint64_t cursor, const std::vector<std::string>& parts) override;
+  uint64_t restored_cursor() const override { return restored_cursor_; }
+  Status ReadSnapshot(const std::function<void(std::string_view part)>& sink) const override;
+  const std::vector<std::string>& notices() const override { return notices_; }
+  void Retain() override;
 
  private:
   struct Segment {
     std::string path;
     uint64_t first_cursor = 0;
     uint64_t end = 0;  // offset behind its last record
-    // Cursor and offset of a record every kIndexBytes.
+    // Cursor and offset of a record every kIndexBytes; empty: it was not read yet.
     std::vector<std::pair<uint64_t, uint64_t>> index;
   };
   // Where to read from disk.
@@ -52,18 +59,25 @@ class FileJournal final : public Journal {
     uint64_t cursor = 0;
     uint64_t offset = 0;
     uint64_t end = 0;
+    uint64_t last_cursor = 0;  // not 0: the segment was not read yet, this must be its last
   };
 
   FileJournal(std::string directory, Options options, UniqueFd lock, EpochFile epoch);
   JournalFiles* files() { return options_.files != nullptr ? options_.files : &disk_; }
+  static Error Damage(const std::string& path, const std::string& what);
   Status Load();
+  Status FindSnapshot(Status* damaged);
+  Status CheckBeginning(const Status& damaged);
+  Result<UniqueFd> OpenSegment(const std::string& path, uint64_t first_cursor,
+                               uint64_t* size) const;
+  Status LoadHeader(const std::string& path, uint64_t first_cursor, uint64_t next_cursor);
   Status LoadSegment(const std::string& path, uint64_t first_cursor, bool last);
   Status BeginEpoch();
   Status BeginSegment();
   Status WriteAgain();
   void MarkSynced(uint64_t cursor) BROOD_REQUIRES(sync_mutex_);
   uint64_t ReadSyncedMark() const;
-  void DropOldSegments();
+  Status IndexWhole(const Place& place) const;
   static void Index(Segment* segment, uint64_t cursor, uint64_t offset);
   bool FindOnDisk(uint64_t cursor, Place* place) const BROOD_REQUIRES(mutex_);
   // Hand on records up to `last`, and move `*next` behind them; false if the sink has had enough.
@@ -90,7 +104,10 @@ class FileJournal final : public Journal {
   std::shared_ptr<JournalFile> mark_ BROOD_GUARDED_BY(sync_mutex_);
   mutable Mutex mutex_;
   MemoryTail tail_;  // see its own rules
-  std::deque<Segment> segments_ BROOD_GUARDED_BY(mutex_);
+  mutable std::deque<Segment> segments_ BROOD_GUARDED_BY(mutex_);
+  std::deque<uint64_t> snapshots_ BROOD_GUARDED_BY(mutex_);  // their cursors, the newest last
+  uint64_t restored_cursor_ = 0;
+  std::vector<std::string> notices_;
   std::shared_ptr<JournalFile> active_ BROOD_GUARDED_BY(mutex_);  // the last segment
   uint64_t synced_cursor_ BROOD_GUARDED_BY(mutex_) = 0;
   uint64_t synced_end_ BROOD_GUARDED_BY(mutex_) = 0;  // an offset of the last segment

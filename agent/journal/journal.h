@@ -29,8 +29,11 @@ class Journal {
   struct Options {
     // A segment is closed once it is this large; the unit of retention.
     size_t segment_bytes = 16 << 20;
-    // The oldest segments are deleted while all together are larger.
+    // The oldest segments are deleted while all together are larger, or when nothing was written to
+    // them for so long (0: however long); but none that a snapshot is not behind, see
+    // WriteSnapshot.
     size_t retained_bytes = 1 << 30;
+    int64_t retained_ns = 0;
     // The newest events are also kept in memory, for live readers.
     size_t tail_bytes = 8 << 20;
     // Below so much room on the disk there is trouble: what jobs in flight still need of it (their
@@ -44,7 +47,9 @@ class Journal {
 
   // Opens the folder, creating it if need be, and cuts a torn tail of the last
   // segment. FAILED_PRECONDITION if another process has it; DATA_LOSS, with the
-  // segment and offset, for any other damage.
+  // segment and offset, for any other damage. Of segments that lie before the
+  // newest snapshot only the headers are read: their records are checked when
+  // they are first read.
   static Result<std::unique_ptr<Journal>> Open(const std::string& directory, Options options);
   virtual ~Journal() = default;
 
@@ -74,6 +79,21 @@ class Journal {
   // is valid during the call only. OUT_OF_RANGE if `after` is past the head.
   // Starts at oldest() if earlier ones are no longer kept: the caller compares.
   virtual Status Read(uint64_t after, const Sink& sink) const = 0;
+
+  // ---- snapshots: what the owner knew after some record, so that it need not read those before.
+  // Makes `parts` (at most 1 MiB each) and all records up to `cursor`, which have been appended,
+  // durable. The two newest snapshots are kept, and all records behind the older of them. Beside
+  // one appender, one caller at a time.
+  virtual Status WriteSnapshot(uint64_t cursor, const std::vector<std::string>& parts) = 0;
+  // The cursor of the newest snapshot that was whole at the opening; 0 if there was none.
+  virtual uint64_t restored_cursor() const = 0;
+  // Hands on the parts of that one.
+  virtual Status ReadSnapshot(const std::function<void(std::string_view part)>& sink) const = 0;
+  // What was passed over at the opening, in sentences for the log.
+  virtual const std::vector<std::string>& notices() const = 0;
+  // Deletes what the options say: also done by Append and WriteSnapshot, but not while nothing
+  // happens. As WriteSnapshot.
+  virtual void Retain() = 0;
 
   // Cursor of the newest record; 0 if there is none. Thread-safe.
   virtual uint64_t head() const = 0;

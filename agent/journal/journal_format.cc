@@ -79,17 +79,57 @@ bool DecodeRecord(const char* bytes, size_t size, RecordHeader* header) {
   return header->crc == Crc32c(bytes + offsetof(RecordHeader, cursor), header->length);
 }
 
-std::string SegmentName(uint64_t first_cursor) {
-  const std::string digits = std::to_string(first_cursor);
-  return std::string(kCursorDigits - digits.size(), '0') + digits + std::string(kSuffix);
+SideHeader MakeSideHeader(const char (&magic)[8], std::string_view journal_id, uint64_t epoch,
+                          uint64_t number) {
+  SideHeader header{};
+  std::memcpy(header.magic, magic, sizeof(magic));
+  header.version = kJournalFormatVersion;
+  header.header_bytes = sizeof(SideHeader);
+  std::memcpy(header.journal_id, journal_id.data(), std::min(journal_id.size(), kJournalIdBytes));
+  header.epoch = epoch;
+  header.number = number;
+  return header;
 }
 
-uint64_t FirstCursorOfName(std::string_view name) {
-  if (name.size() != kCursorDigits + kSuffix.size() || !name.ends_with(kSuffix)) return 0;
-  uint64_t cursor = 0;
+void SealSideHeader(SideHeader* header) { header->crc = Crc32c(header, offsetof(SideHeader, crc)); }
+
+Status CheckSideHeader(const SideHeader& header, const char (&magic)[8],
+                       std::string_view journal_id) {
+  if (std::memcmp(header.magic, magic, sizeof(magic)) != 0)
+    return BadHeader("its first bytes are not those of such a file");
+  if (header.version != kJournalFormatVersion) {
+    return BadHeader("its format is version " + std::to_string(header.version) +
+                     ", this agent reads version " + std::to_string(kJournalFormatVersion));
+  }
+  if (header.crc != Crc32c(&header, offsetof(SideHeader, crc)) ||
+      header.header_bytes != sizeof(SideHeader)) {
+    return BadHeader("its header is damaged");
+  }
+  if (std::string_view(header.journal_id, kJournalIdBytes) != journal_id) {
+    return BadHeader("it belongs to journal " + std::string(header.journal_id, kJournalIdBytes) +
+                     ", not to " + std::string(journal_id));
+  }
+  return Ok();
+}
+
+std::string NumberedName(uint64_t number, std::string_view suffix) {
+  const std::string digits = std::to_string(number);
+  return std::string(kCursorDigits - digits.size(), '0') + digits + std::string(suffix);
+}
+
+std::optional<uint64_t> NumberOfName(std::string_view name, std::string_view suffix) {
+  if (name.size() != kCursorDigits + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
+  uint64_t number = 0;
   const char* end = name.data() + kCursorDigits;
-  const auto [stop, error] = std::from_chars(name.data(), end, cursor);
-  return error == std::errc() && stop == end ? cursor : 0;
+  const auto [stop, error] = std::from_chars(name.data(), end, number);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return number;
+}
+
+std::string SegmentName(uint64_t first_cursor) { return NumberedName(first_cursor, kSuffix); }
+
+uint64_t FirstCursorOfName(std::string_view name) {
+  return NumberOfName(name, kSuffix).value_or(0);
 }
 
 }  // namespace brood

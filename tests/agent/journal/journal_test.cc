@@ -330,6 +330,9 @@ TEST_F(JournalTest, RetentionDeletesTheOldestWholeSegments) {
   const auto journal = Open(options);
   for (uint64_t cursor = 1; cursor <= 2000; ++cursor) {
     ASSERT_FALSE(journal->Append(Batch(cursor, 1)));
+    if (cursor % 50 == 0) {
+      ASSERT_FALSE(journal->WriteSnapshot(cursor, {"state"}));
+    }
   }
   EXPECT_GT(journal->oldest(), 1500U);
   uintmax_t total = 0;
@@ -347,8 +350,12 @@ TEST_F(JournalTest, AfterRetentionAReopenedJournalKnowsItsOldest) {
     const auto journal = Open(options);
     for (uint64_t cursor = 1; cursor <= 1000; ++cursor) {
       ASSERT_FALSE(journal->Append(Batch(cursor, 1)));
+      if (cursor % 50 == 0) {
+        ASSERT_FALSE(journal->WriteSnapshot(cursor, {"state"}));
+      }
     }
     oldest = journal->oldest();
+    EXPECT_GT(oldest, 500U);
   }
   const auto journal = Open(options);
   EXPECT_EQ(journal->oldest(), oldest);
@@ -428,7 +435,11 @@ TEST_F(JournalTest, AReaderThatRetentionOvertakesGoesOnAtTheOldest) {
   });
   for (uint64_t cursor = 1; cursor <= kLast; cursor += 10) {
     EXPECT_FALSE(journal->Append(Batch(cursor, 10)));
+    if (cursor % 400 == 1) {
+      EXPECT_FALSE(journal->WriteSnapshot(cursor, {"state"}));
+    }
   }
+  EXPECT_GT(journal->oldest(), 10'000U);
   done = true;
   reader.join();
   EXPECT_EQ(wrong, 0);
