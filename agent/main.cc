@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 
 #include "agent/host/agent.h"
 #include "agent/host/options.h"
+#include "agent/journal/journal_check.h"
 #include "agent/rpc/server.h"
 #include "common/base/clock.h"
 #include "common/base/event_loop.h"
@@ -76,6 +78,10 @@ int main(int argc, char** argv) {
   brood::Result<brood::AgentOptions> parsed = brood::ParseAgentOptions(argc, argv);
   if (!parsed) return Fail(parsed.error(), -1);
   const brood::AgentOptions& options = *parsed;
+  if (!options.check_journal.empty()) {
+    const brood::Status bad = brood::CheckJournal(options.check_journal, std::cout);
+    return bad ? Fail(*bad, -1) : EXIT_SUCCESS;
+  }
   ::signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
   KeepFreedMemory();
@@ -114,6 +120,7 @@ int main(int argc, char** argv) {
   (*loop)->Stop();
   loop_thread.join();
   ::unlink(options.socket_path.c_str());
+  (*agent)->WriteLastSnapshot();
   agent->reset();
   return EXIT_SUCCESS;
 }

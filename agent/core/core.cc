@@ -138,7 +138,7 @@ void Core::SpendEnvironment(CoreJob* job, Batch* batch) {
 }
 
 std::optional<uint64_t> Core::ForgetOldest() {
-  if (ended_.size() <= kEndedJobsKept) return std::nullopt;
+  if (ended_.size() <= options_.ended_jobs_kept) return std::nullopt;
   // Only what is done with: a job that still drains output keeps the place of the next.
   const auto done = std::find_if(ended_.begin(), ended_.end(),
                                  [this](uint64_t key) { return Get(key)->view.cleaned(); });

@@ -17,6 +17,7 @@
 #include "agent/core/effect.h"
 #include "agent/core/fact.h"
 #include "agent/core/known_ids.h"
+#include "agent/core/limits.h"
 #include "agent/core/parent_entry.h"
 #include "brood/internal/v1/snapshot.pb.h"
 #include "brood/v1/host_service.pb.h"
@@ -35,6 +36,7 @@ struct CoreOptions {
   uint32_t thread_slots = 0;
   uint32_t queue_limit = 0;
   v1::Mode default_mode = v1::MODE_FORK;
+  size_t ended_jobs_kept = kEndedJobsKept;
 };
 
 // Fills `state` with what a replay of the job's events builds.
@@ -125,6 +127,7 @@ class Core {
   // ---- for a snapshot: what a replay of all events so far builds, but for the jobs
   // (FillJobState).
   internal::v1::CoreState State() const;
+  uint64_t next_cursor() const { return next_cursor_; }
   // Ids that were forgotten into the index since the last call.
   std::deque<KnownId> TakeFreshIds() { return ids_.TakeFresh(); }
 

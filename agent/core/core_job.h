@@ -34,6 +34,7 @@ struct CoreJob {
   // Of a durable job whose attempt is not known to be on the disk, the cursor of its STARTING: its
   // parent has not been told. 0: none.
   uint64_t unsynced_start = 0;
+  std::string boot_id;  // of its attempt
   // Its attempt is of another boot: how far it came only events can tell.
   bool of_other_boot = false;
 

@@ -85,7 +85,8 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   if (event.has_queued()) job.queued_said = true;
   if (event.has_starting()) {
     job.starting_ns = DurationNanos(event.mono());
-    job.of_other_boot = event.boot_id() != options_.boot_id;
+    job.boot_id = event.boot_id();
+    job.of_other_boot = job.boot_id != options_.boot_id;
     job.mode = event.starting().mode();
     job.parent = ParentKey{event.unit().parent(), event.incarnations().parent()};
   }

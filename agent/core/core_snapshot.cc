@@ -34,6 +34,7 @@ void FillJobState(const CoreJob& job, internal::v1::JobState* state) {
   if (job.cause == v1::END_CAUSE_CANCELLED || job.cause == v1::END_CAUSE_TIMED_OUT)
     state->set_cause(job.cause);
   state->set_kill_grace_ns(job.kill_grace_ns);
+  state->set_boot_id(job.boot_id);
 }
 
 internal::v1::CoreState Core::State() const {
@@ -73,6 +74,8 @@ void Core::RestoreJob(const internal::v1::JobState& state) {
   job->output_closed = state.output_closed();
   job->cause = state.cause();
   job->kill_grace_ns = state.kill_grace_ns();
+  job->boot_id = state.boot_id();
+  job->of_other_boot = !job->boot_id.empty() && job->boot_id != options_.boot_id;
   keys_[job->view.job_id()] = job->key;
   jobs_[job->key] = std::move(job);
 }

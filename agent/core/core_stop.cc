@@ -44,6 +44,7 @@ void Core::Stop(Instant now, CoreJob* job, Batch* batch) {
 Status Core::Cancel(Instant now, const std::string& job_id, int64_t grace_ns, const std::string& by,
                     Batch* batch) {
   const auto key = keys_.find(job_id);
+  if (key == keys_.end() && FindForgotten(job_id) != nullptr) return Ok();
   if (key == keys_.end()) {
     return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
                  "host '" + options_.host + "' knows no job " + Quoted(job_id), "job_ids"};
@@ -87,6 +88,10 @@ uint32_t Core::CancelAll(Instant now, int64_t grace_ns, Batch* batch) {
 Status Core::Signal(Instant, const std::string& job_id, int32_t signal, bool whole_group,
                     Batch* batch) {
   const CoreJob* const job = Find(job_id);
+  if (job == nullptr && FindForgotten(job_id) != nullptr) {
+    return Error{ErrorCode::kFailedPrecondition, "NOT_RUNNING",
+                 "job '" + job_id + "' does not run: it has ended", ""};
+  }
   if (job == nullptr) {
     return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
                  "host '" + options_.host + "' knows no job " + Quoted(job_id), "job_ids"};

@@ -205,6 +205,7 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
   event.mutable_starting()->set_mode(job->mode);
   event.mutable_starting()->set_reason(job->reason);
   Emit(job, batch);
+  job->boot_id = options_.boot_id;
   job->of_other_boot = false;
   if (job->view.spec().durable()) {
     job->unsynced_start = job->last_cursor;

@@ -32,10 +32,7 @@ void KnownIds::Add(KnownId id, bool fresh) {
   bucket.erase(bucket.begin(), first);
   if (bucket.size() == bucket.capacity()) bucket.reserve(bucket.size() + kBucketStep);
   bucket.push_back(id);
-  if (!fresh) return;
-  fresh_.push_back(id);
-  // Nobody takes them: those that would not be kept need not be written either.
-  if (fresh_.size() > kept_) fresh_.pop_front();
+  if (fresh) fresh_.push_back(id);
 }
 
 const KnownId* KnownIds::Find(uint64_t hash) const {

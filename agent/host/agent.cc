@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -20,9 +21,6 @@
 
 namespace brood {
 namespace {
-
-// What the journal keeps: at some 250 bytes an event, a million events.
-constexpr size_t kJournalBytes = 256 << 20;
 
 // The life of the default parent that is found, which may be at its end, and the next.
 constexpr int kDefaultStarts = 2;
@@ -81,6 +79,7 @@ Agent::Agent(AgentOptions options, const Clock* clock, EventLoop* loop)
 Agent::~Agent() {
   processes_.reset();
   trees_.reset();
+  snapshots_.reset();
   if (sequencer_ != nullptr) sequencer_->StopSyncs();
   const absl::MutexLock lock(&links_mutex_);
   links_.clear();
@@ -92,7 +91,8 @@ Status Agent::Open() {
   }
   if (Status failed = MakePrivateDirectory(options_.runtime_directory)) return failed;
   Journal::Options journal_options;
-  journal_options.retained_bytes = kJournalBytes;
+  journal_options.retained_bytes = options_.retain_bytes;
+  journal_options.retained_ns = options_.retain_ns;
   // The journal's lock is the state's: a second agent stops here.
   Result<std::unique_ptr<Journal>> journal =
       Journal::Open(options_.state_directory + "/journal", journal_options);
@@ -111,22 +111,9 @@ Status Agent::Open() {
   core.thread_slots = options_.thread_slots;
   core.queue_limit = options_.queue_limit;
   core.default_mode = options_.default_mode;
+  core.ended_jobs_kept = options_.ended_jobs;
   core_ = std::make_unique<Core>(core);
-  bool readable = true;
-  const Status replayed = journal_->Read(
-      journal_->oldest() - 1, [&](uint64_t cursor, uint64_t job_key, std::string_view payload) {
-        v1::Event event;
-        readable = event.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
-        if (readable) core_->Replay(cursor, job_key, event);
-        return readable;
-      });
-  if (replayed) return replayed;
-  if (!readable)
-    return Error{ErrorCode::kDataLoss, "JOURNAL_DAMAGED", "the journal holds an event that is none",
-                 ""};
-  if (Status failed = ReplayEnvironments()) return failed;
-  sequencer_ =
-      std::make_unique<Sequencer>(core_.get(), journal_.get(), environments_.get(), clock_, this);
+  if (Status failed = Replay()) return failed;
   Result<std::unique_ptr<Spool>> spool =
       Spool::Open(options_.state_directory + "/spool", loop_, this);
   if (!spool) return spool.error();
@@ -162,7 +149,45 @@ Status Agent::Open() {
   sequencer_->Commit();
   processes_ = std::make_unique<ProcessWatch>(options_.name, sequencer_.get(),
                                               [this] { return supervisor_pid_.load(); });
+  snapshots_->Start();
   return Ok();
+}
+
+// Until the sequencer is there; everything that follows goes through it.
+Status Agent::Replay() {
+  for (const std::string& notice : journal_->notices()) spdlog::error("{}", notice);
+  std::unique_ptr<IdLog> ids;
+  if (Status failed = RestoreCore(*journal_, &disk_, options_.state_directory + "/journal",
+                                  core_.get(), &ids)) {
+    return failed;
+  }
+  uint64_t replayed = 0;
+  bool readable = true;
+  const uint64_t after = std::max(journal_->restored_cursor(), journal_->oldest() - 1);
+  const Status bad =
+      journal_->Read(after, [&](uint64_t cursor, uint64_t job_key, std::string_view payload) {
+        v1::Event event;
+        readable = event.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
+        if (readable) core_->Replay(cursor, job_key, event);
+        ++replayed;
+        return readable;
+      });
+  if (bad) return bad;
+  if (!readable)
+    return Error{ErrorCode::kDataLoss, "JOURNAL_DAMAGED", "the journal holds an event that is none",
+                 ""};
+  if (Status failed = ReplayEnvironments()) return failed;
+  sequencer_ =
+      std::make_unique<Sequencer>(core_.get(), journal_.get(), environments_.get(), clock_, this);
+  snapshots_ =
+      std::make_unique<SnapshotThread>(sequencer_.get(), journal_.get(), std::move(ids), replayed);
+  return Ok();
+}
+
+void Agent::WriteLastSnapshot() {
+  snapshots_->Stop();
+  if (const Status failed = snapshots_->Write())
+    spdlog::warn("no snapshot was written: {}", failed->message);
 }
 
 Status Agent::ReplayEnvironments() {
@@ -247,6 +272,7 @@ void Agent::EndRound() {
 }
 
 void Agent::OnPublished(const std::vector<JournalRecord>& records, bool busy) {
+  snapshots_->OnWritten(records);
   feed_.Publish(records, busy);
 }
 
@@ -329,6 +355,7 @@ void Agent::ListProcesses(bool threads,
 
 void Agent::FillHost(v1::Host* host) const {
   sequencer_->Look([&](const Core& core) { core.ViewHost(host); });
+  host->set_journal_oldest(journal_->oldest());
   host->set_agent_pid(::getpid());
   host->set_supervisor_pid(supervisor_pid_.load());
   host->set_cpus(std::thread::hardware_concurrency());

@@ -18,6 +18,7 @@
 #include "agent/host/parent_link.h"
 #include "agent/host/process_watch.h"
 #include "agent/host/sequencer.h"
+#include "agent/host/snapshot_thread.h"
 #include "agent/host/stranger_watch.h"
 #include "agent/host/supervisor_link.h"
 #include "agent/host/tree_thread.h"
@@ -72,9 +73,13 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   // calls back with how many jobs had to be ended.
   void Stop(bool keep_jobs, std::function<void(uint32_t ended)> done);
 
+  // For a clean end, when nobody brings anything any more: the next agent has nothing to replay.
+  void WriteLastSnapshot();
+
  private:
   Agent(AgentOptions options, const Clock* clock, EventLoop* loop);
   Status Open();
+  Status Replay();
   Status ReplayEnvironments();
   Status OpenSupervisor();
   std::shared_ptr<ParentLink> AdoptLife(const ParentKey& key);
@@ -137,6 +142,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   int64_t start_wall_ns_ = 0;
   uint64_t incarnation_ = 0;
   std::unique_ptr<Journal> journal_;
+  DiskFiles disk_;
   std::unique_ptr<EnvironmentFile> environments_;
   std::unique_ptr<Core> core_;
   EventFeed feed_;
@@ -148,6 +154,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   // Of parents and supervisors that are gone; removed once all is committed.
   std::vector<std::string> spent_folders_;
   std::atomic<int> supervisor_pid_ = 0;
+  std::unique_ptr<SnapshotThread> snapshots_;
   std::unique_ptr<TreeThread> trees_;
   std::unique_ptr<ProcessWatch> processes_;
 

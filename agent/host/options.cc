@@ -8,8 +8,10 @@
 #include <thread>
 
 #include "agent/core/limits.h"
+#include "agent/core/proto_time.h"
 #include "common/base/paths.h"
 #include "common/base/version.h"
+#include "common/job/duration.h"
 #include "common/job/job_id.h"
 
 namespace brood {
@@ -19,6 +21,15 @@ namespace {
 constexpr uint32_t kProcessSlotsMax = 16'384;
 constexpr uint32_t kThreadSlotsMax = 16'384;
 constexpr uint32_t kQueueLimitMax = 1'000'000;
+// Some KiB each.
+constexpr uint32_t kEndedJobsMax = 1'000'000;
+
+// At some 250 bytes an event, a million events. Less than some segments cannot be kept, and 1 TiB
+// is a mistake.
+constexpr uint64_t kRetainBytesDefault = 256 << 20;
+constexpr uint64_t kRetainBytesMin = 16 << 20;
+constexpr uint64_t kRetainBytesMax = uint64_t{1} << 40;
+constexpr char kRetainAgeDefault[] = "30d";
 
 std::string HostName() {
   char name[256] = {};
@@ -65,8 +76,11 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   options.process_slots = kProcessSlotsPerCpu * cpus;
   options.thread_slots = kThreadSlotsPerCpu * cpus;
   options.queue_limit = kQueueLimitDefault;
+  options.ended_jobs = kEndedJobsKept;
   std::string listen;
   std::string mode = "fork";
+  std::string retain_age = kRetainAgeDefault;
+  options.retain_bytes = kRetainBytesDefault;
   bool insecure = false;
   CLI::App app("brood-agent: runs a host's jobs and serves them over gRPC", "brood-agent");
   app.set_version_flag("--version", kVersion);
@@ -82,8 +96,17 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
       ->check(CLI::Range(1u, kThreadSlotsMax));
   app.add_option("--queue-limit", options.queue_limit, "Jobs that may wait")
       ->check(CLI::Range(0u, kQueueLimitMax));
+  app.add_option("--ended-jobs", options.ended_jobs,
+                 "Ended jobs that are listed, and whose output is kept (default: 10000)")
+      ->check(CLI::Range(1u, kEndedJobsMax));
   app.add_option("--default-mode", mode, "What AUTO takes for a call when nothing else decides")
       ->check(CLI::IsMember({"fork", "thread"}));
+  app.add_option("--check-journal", options.check_journal,
+                 "Check this journal's folder, change nothing, and end");
+  app.add_option("--retain-bytes", options.retain_bytes,
+                 "Events are kept up to so many bytes (default: 268435456)")
+      ->check(CLI::Range(kRetainBytesMin, kRetainBytesMax));
+  app.add_option("--retain-age", retain_age, "... and for so long; 0: however long (default: 30d)");
   app.add_option("--ready-fd", options.ready_fd, "Descriptor to write one byte to once it serves")
       ->group("");
   try {
@@ -93,6 +116,9 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
     return Error{ErrorCode::kInvalidArgument, "USAGE",
                  std::string(error.what()) + "; see brood-agent --help", ""};
   }
+  Result<google::protobuf::Duration> age = ParseDuration(retain_age, "--retain-age");
+  if (!age) return age.error();
+  options.retain_ns = DurationNanos(*age);
   options.default_mode = mode == "thread" ? v1::MODE_THREAD : v1::MODE_FORK;
   if (options.name.empty()) options.name = HostName();
   if (Status bad = ValidateJobId("--name", options.name)) return *bad;

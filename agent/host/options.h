@@ -23,7 +23,13 @@ struct AgentOptions {
   uint32_t thread_slots = 0;
   uint32_t queue_limit = 0;
   v1::Mode default_mode = v1::MODE_FORK;
+  uint32_t ended_jobs = 0;  // that stay in memory
+  // Of the journal: events beyond so many bytes, or older than that (0: however old), go.
+  uint64_t retain_bytes = 0;
+  int64_t retain_ns = 0;
   int ready_fd = -1;
+  // Not to serve, but to check this journal's folder; empty: to serve.
+  std::string check_journal;
 };
 
 // From the command line and the environment. The error's message is for people.

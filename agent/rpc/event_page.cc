@@ -91,7 +91,7 @@ EventPage EventPages::Read(uint64_t cursor, uint64_t until, bool include_output,
   page.last_cursor = cursor;
   page.at_head = true;
   int looked = 0;
-  (void)journal_->Read(cursor, [&](uint64_t at, uint64_t job_key, std::string_view event) {
+  page.failed = journal_->Read(cursor, [&](uint64_t at, uint64_t job_key, std::string_view event) {
     if (at > until) return false;
     if (page.count >= kEventsPerResponse || page.bytes.size() >= kEventBytesPerResponse ||
         looked >= kRecordsPerLook) {

@@ -18,6 +18,7 @@ struct EventPage {
   int count = 0;
   uint64_t last_cursor = 0;  // up to here has been looked at
   bool at_head = false;      // there was nothing more to look at
+  Status failed;             // the journal could not be read further
 };
 
 // Which payload an event has: the number of its field in brood.v1.Event; 0 if none.

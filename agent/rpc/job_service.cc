@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "agent/core/proto_time.h"
 #include "agent/rpc/input_stream.h"
+#include "agent/rpc/known_job.h"
 #include "agent/rpc/limits.h"
 #include "agent/rpc/output_stream.h"
 #include "agent/rpc/run_stream.h"
@@ -84,16 +85,17 @@ grpc::ServerUnaryReactor* JobService::SubmitJobs(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
                                              const v1::GetJobRequest* request,
                                              v1::GetJobResponse* response) {
-  const bool found = agent_->sequencer()->Look([&](const Core& core) {
-    const CoreJob* const job = core.Find(request->job_id());
-    if (job != nullptr) *response->mutable_job() = job->view;
-    return job != nullptr;
+  const Result<KnownJob> known = agent_->sequencer()->Look([&](const Core& core) {
+    Result<KnownJob> job = FindJob(*agent_, core, request->job_id(), "job_id");
+    if (job && job->job != nullptr) *response->mutable_job() = job->job->view;
+    return job;
   });
-  if (found) return Answer(context, Ok());
-  return Answer(context, Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                               "host '" + agent_->options().name + "' knows no job " +
-                                   Quoted(request->job_id()),
-                               "job_id"});
+  if (!known) return Answer(context, known.error());
+  if (known->job != nullptr) return Answer(context, Ok());
+  Result<FoldedJob> folded = FoldForgotten(*agent_, *known, request->job_id(), "job_id");
+  if (!folded) return Answer(context, folded.error());
+  response->mutable_job()->Swap(&folded->job);
+  return Answer(context, Ok());
 }
 
 grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context,

@@ -91,8 +91,10 @@ void JournalStream::Pump() {
                       [this](uint64_t, uint64_t job_key, int field, std::string_view event) {
                         return Wants(job_key, field, event);
                       });
+      // What there is before the damage goes out first.
+      if (page.failed && page.count == 0) return End(ToGrpcStatus(*page.failed));
       cursor_ = page.last_cursor;
-      at_head = page.at_head;
+      at_head = page.at_head && !page.failed;
       if (page.count > 0) {
         message = std::move(page.bytes);
         AppendField(kResumeTokenField, TokenOf(cursor_), &message);

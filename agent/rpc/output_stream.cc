@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "agent/rpc/known_job.h"
 #include "agent/rpc/limits.h"
 #include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
@@ -27,15 +28,11 @@ Status OutputChunks::Begin(const v1::ReadOutputRequest& request) {
   stream_ = request.stream() == v1::STREAM_STDOUT ? OutputStream::kStdout : OutputStream::kStderr;
   offset_ = request.offset();
   follow_ = request.follow();
-  job_key_ = agent_->sequencer()->Look([&](const Core& core) {
-    const CoreJob* const job = core.Find(request.job_id());
-    return job == nullptr ? uint64_t{0} : job->key;
-  });
-  if (job_key_ == 0) {
-    return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                 "host '" + agent_->options().name + "' knows no job " + Quoted(request.job_id()),
-                 "job_id"};
-  }
+  const Result<KnownJob> known = agent_->sequencer()->Look(
+      [&](const Core& core) { return FindJob(*agent_, core, request.job_id(), "job_id"); });
+  if (!known) return known.error();
+  if (known->job == nullptr) return OutputNotKept(*agent_, request.job_id());
+  job_key_ = known->job_key;
   if (follow_) agent_->feed()->AddForJob(job_key_, shared_from_this());
   return Ok();
 }

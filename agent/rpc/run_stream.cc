@@ -79,7 +79,8 @@ void RunStream::Submit() {
           for (const AcceptedJob& one : *news) {
             const uint64_t live_after = one.existed ? self->agent_->journal()->head() : head;
             if (one.existed)
-              self->pasts_.push_back(Past{one.job_key, one.first_cursor - 1, live_after});
+              self->pasts_.push_back(
+                  Past{one.job_key, one.first_cursor - 1, live_after, one.cleaned});
             self->jobs_.emplace(one.job_key, live_after);
           }
         }
@@ -116,7 +117,7 @@ void RunStream::Forget(uint64_t job_key) {
   agent_->feed()->RemoveFromJob(job_key, this);
 }
 
-std::string RunStream::NextMessage() {
+std::string RunStream::NextMessage(Status* failed) {
   uint64_t cursor = 0;
   uint64_t until = UINT64_MAX;
   Past past;
@@ -146,8 +147,13 @@ std::string RunStream::NextMessage() {
                                  });
     const absl::MutexLock lock(&mutex_);
     pasts_.front().after = page.last_cursor;
-    if (page.at_head) pasts_.pop_front();
+    if (page.at_head) {
+      pasts_.pop_front();
+      // Its last events may have gone while this was read.
+      if (past.cleaned) Forget(past.job_key);
+    }
     again_ = true;
+    *failed = page.failed;
     return std::move(page.bytes);
   }
   for (;;) {
@@ -159,6 +165,7 @@ std::string RunStream::NextMessage() {
       const absl::MutexLock lock(&mutex_);
       cursor_ = cursor;
     }
+    *failed = page.failed;
     if (page.count > 0 || page.at_head) return std::move(page.bytes);
   }
 }
@@ -172,7 +179,9 @@ void RunStream::Pump() {
       pumping_ = true;
       again_ = false;
     }
-    const std::string message = NextMessage();
+    Status failed;
+    const std::string message = NextMessage(&failed);
+    if (failed && message.empty()) return End(ToGrpcStatus(*failed));
     bool finish = false;
     bool write = false;
     {

@@ -40,7 +40,7 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   void ReadOn();
   void Pump();
   // The next message to send; empty if there is none now. Pumper only.
-  std::string NextMessage();
+  std::string NextMessage(Status* failed);
   bool Wants(uint64_t cursor, uint64_t job_key, int field);
   // The job is cleaned, and all of it sent.
   void Forget(uint64_t job_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -53,6 +53,7 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
     uint64_t job_key = 0;
     uint64_t after = 0;
     uint64_t until = 0;
+    bool cleaned = false;
   };
 
   Agent* const agent_;

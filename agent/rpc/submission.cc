@@ -59,8 +59,7 @@ void RefuseRest(const Error& failed,
 
 void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSubmission>& jobs,
                google::protobuf::RepeatedPtrField<v1::SubmittedJob>* answers,
-               const std::function<void(const AcceptedJob& job)>& accepted,
-               Sequencer::Done done) {
+               const std::function<void(const AcceptedJob& job)>& accepted, Sequencer::Done done) {
   Sequencer* const sequencer = agent->sequencer();
   sequencer->CheckRoom();
   // A hold is short, but not so short that each job's is waited for by the other threads.
@@ -74,12 +73,12 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
         if (job_key == 0) continue;
         const bool existed = job.answer->already_existed();
         if (const CoreJob* const known = core.Find(job_key)) {
-          accepted(AcceptedJob{job_key, known->first_cursor, existed});
+          accepted(AcceptedJob{job_key, known->first_cursor, existed, known->view.cleaned()});
           continue;
         }
         const KnownId* const old = core.FindForgotten(job.submission->job_id());
         if (old != nullptr && old->first_cursor >= agent->journal()->oldest())
-          accepted(AcceptedJob{job_key, old->first_cursor, existed});
+          accepted(AcceptedJob{job_key, old->first_cursor, existed, true});
       }
     });
     hold.clear();

@@ -15,6 +15,7 @@ struct AcceptedJob {
   uint64_t job_key = 0;
   uint64_t first_cursor = 0;
   bool existed = false;
+  bool cleaned = false;
 };
 
 // Validates the submissions and brings them to the core, one step each, in
@@ -24,7 +25,6 @@ struct AcceptedJob {
 // The caller then commits.
 void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSubmission>& jobs,
                google::protobuf::RepeatedPtrField<v1::SubmittedJob>* answers,
-               const std::function<void(const AcceptedJob& job)>& accepted,
-               Sequencer::Done done);
+               const std::function<void(const AcceptedJob& job)>& accepted, Sequencer::Done done);
 
 }  // namespace brood

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "agent/rpc/known_job.h"
 #include "agent/rpc/limits.h"
 #include "agent/rpc/message_bytes.h"
 #include "brood/v1/event.pb.h"
@@ -58,19 +59,19 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
   }
   uint64_t first = UINT64_MAX;
   Status unknown;
+  std::vector<std::pair<std::string, KnownJob>> forgotten;
   agent()->sequencer()->Look([&](const Core& core) {
     for (const std::string& id : request.job_ids()) {
-      const CoreJob* const job = core.Find(id);
-      if (job == nullptr) {
-        unknown =
-            Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                  "host '" + agent()->options().name + "' knows no job " + Quoted(id), "job_ids"};
+      const Result<KnownJob> job = FindJob(*agent(), core, id, "job_ids");
+      if (!job) {
+        unknown = job.error();
         return;
       }
-      jobs_.insert(job->key);
-      uncleaned_.insert(job->key);
-      watched_.push_back(job->key);
+      jobs_.insert(job->job_key);
+      uncleaned_.insert(job->job_key);
+      watched_.push_back(job->job_key);
       first = std::min(first, job->first_cursor);
+      if (job->job == nullptr) forgotten.emplace_back(id, *job);
     }
   });
   if (unknown) return unknown;
@@ -84,6 +85,11 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
           uncleaned_.erase(key);
       }
     });
+    for (const auto& [id, job] : forgotten) {
+      const Result<FoldedJob> folded = FoldForgotten(*agent(), job, id, "job_ids");
+      if (!folded) return folded.error();
+      if (folded->last_cursor <= cursor()) uncleaned_.erase(job.job_key);
+    }
   } else if (request.only_new()) {
     if (!request.follow()) return FieldError("only_new", "needs follow: nothing would come");
     only_new_ = true;

@@ -59,6 +59,8 @@ nlohmann::ordered_json ToJson(const Standing& standing) {
       {"threads", host.threads()},
       {"queued", host.queued()},
       {"journalProblem", host.journal_problem()},
+      {"journalOldest", host.journal_oldest()},
+      {"journalHead", host.journal_head()},
       {"parents", nlohmann::ordered_json::array()}};
   for (const v1::Parent& parent : standing.parents.parents()) {
     if (parent.state() == v1::PARENT_STATE_ENDED) continue;
@@ -94,8 +96,8 @@ int PrintStatus(const Options& options, Context& context) {
     if (hosts->size() == 1 && standings[0]) context.out << ToJson(*standings[0]).dump(1) << "\n";
     return code;
   }
-  Table table(
-      {"HOST", "STATE", "AGENT", "SUPERVISOR", "PARENTS", "PROCESSES", "THREADS", "QUEUED"});
+  Table table({"HOST", "STATE", "AGENT", "SUPERVISOR", "PARENTS", "PROCESSES", "THREADS", "QUEUED",
+               "EVENTS"});
   for (const size_t column : {2, 3, 5, 6, 7}) table.AlignRight(column);
   for (size_t i = 0; i < hosts->size(); ++i) {
     if (!standings[i]) continue;
@@ -108,7 +110,8 @@ int PrintStatus(const Options& options, Context& context) {
     table.Add({(*hosts)[i].name, ShortName(v1::HostState_Name(host.state()), "HOST_STATE_"),
                std::to_string(host.agent_pid()), std::to_string(host.supervisor_pid()), parents,
                std::to_string(host.processes()), std::to_string(host.threads()),
-               std::to_string(host.queued())});
+               std::to_string(host.queued()),
+               std::to_string(host.journal_oldest()) + "-" + std::to_string(host.journal_head())});
   }
   table.Print(context.out);
   for (size_t i = 0; i < hosts->size(); ++i) {

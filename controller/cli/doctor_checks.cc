@@ -14,6 +14,7 @@
 #include <climits>
 
 #include "common/base/unique_fd.h"
+#include "controller/cli/command.h"
 #include "controller/client/connection.h"
 #include "controller/client/inventory.h"
 #include "controller/client/local_agent.h"
@@ -174,6 +175,23 @@ std::vector<Check> CheckLocalAgent(const Paths& paths) {
     checks.push_back({Health::kWarn, "the local agent has no supervisor", "see its log"});
   }
   return checks;
+}
+
+int CheckJournal(const Context& context, std::string folder) {
+  if (folder.empty()) folder = MachineStateDirectory(context.paths.state) + "/journal";
+  const std::string program = context.program_directory + "/brood-agent";
+  std::string words[] = {program, "--check-journal", folder};
+  char* const argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  pid_t pid = -1;
+  context.out.flush();
+  int status = 0;
+  if (::posix_spawn(&pid, program.c_str(), nullptr, nullptr, argv, ::environ) != 0) {
+    context.err << "brood: " << program << " cannot be executed; see `brood doctor`\n";
+    return kExitFailed;
+  }
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? kExitOk : kExitFailed;
 }
 
 std::vector<Check> CheckEverything(const Context& context) {

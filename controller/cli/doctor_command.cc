@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <iostream>
+#include <memory>
+#include <string>
 
 #include "controller/cli/commands.h"
 #include "controller/cli/doctor_checks.h"
@@ -19,8 +21,25 @@ const char* Word(Health health) {
   return "FAIL";
 }
 
-Action Declare(CLI::App&, Context& context) {
-  return [&context] {
+struct Options {
+  bool journal = false;
+  std::string folder;
+};
+
+Action Declare(CLI::App& app, Context& context) {
+  auto options = std::make_shared<Options>();
+  app.add_option_function<std::string>(
+         "--journal",
+         [options](const std::string& folder) {
+           options->journal = true;
+           options->folder = folder;
+         },
+         "read every byte of the local agent's journal, or of the one in FOLDER, whether an agent "
+         "has it or not")
+      ->expected(0, 1)
+      ->type_name("[FOLDER]");
+  return [options, &context] {
+    if (options->journal) return CheckJournal(context, options->folder);
     bool failed = false;
     for (const Check& check : CheckEverything(context)) {
       context.out << Word(check.health) << "  " << check.text;

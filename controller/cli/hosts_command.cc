@@ -32,12 +32,13 @@ void PrintTable(const std::vector<HostAddress>& hosts,
                 std::ostream& out) {
   std::vector<std::string> heads = {"HOST", "STATE", "PROCESSES", "THREADS", "QUEUED", "VERSION"};
   if (wide)
-    heads.insert(heads.end(), {"CPUS", "AGENT", "SUPERVISOR", "PLATFORM", "ADDRESS", "JOURNAL"});
+    heads.insert(heads.end(),
+                 {"CPUS", "AGENT", "SUPERVISOR", "PLATFORM", "ADDRESS", "EVENTS", "JOURNAL"});
   Table table(heads);
   for (size_t column = 2; column < 5; ++column) table.AlignRight(column);
   for (size_t i = 0; i < hosts.size(); ++i) {
     std::vector<std::string> row = {hosts[i].name, "UNREACHABLE", "", "", "", ""};
-    std::vector<std::string> more = {"", "", "", "", hosts[i].target, ""};
+    std::vector<std::string> more = {"", "", "", "", hosts[i].target, "", ""};
     if (answers[i]) {
       const v1::Host& host = answers[i]->host();
       row = {hosts[i].name,
@@ -51,6 +52,7 @@ void PrintTable(const std::vector<HostAddress>& hosts,
               std::to_string(host.supervisor_pid()),
               host.platform(),
               hosts[i].target,
+              std::to_string(host.journal_oldest()) + "-" + std::to_string(host.journal_head()),
               host.journal_problem().empty() ? "ok" : host.journal_problem()};
     }
     if (wide) row.insert(row.end(), more.begin(), more.end());

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "agent/core/limits.h"
 #include "tests/agent/core/core_fixture.h"
 
 namespace brood {
@@ -58,6 +57,7 @@ class CoreSnapshotTest : public CoreTest {
     options.agent_incarnation = ++incarnation_;
     options.process_slots = options.thread_slots = 2;
     options.queue_limit = 100;
+    options.ended_jobs_kept = 50;
     return std::make_unique<Core>(options);
   }
   void ReplayBehind(uint64_t cursor, Core* core) const {
@@ -240,6 +240,7 @@ TEST_F(CoreSnapshotTest, ARestoredStateIsTheReplayedOne) {
     }
     ReplayBehind(at, replayed.get());
     const std::string whole = TakeSnapshot(*replayed).Bytes();
+    EXPECT_GT(replayed->State().known_ids(), 0u);
     for (const Snapshot& snapshot : snapshots) {
       const std::unique_ptr<Core> restored = Restore(snapshot);
       ReplayBehind(snapshot.state.next_cursor() - 1, restored.get());
@@ -280,7 +281,7 @@ TEST_F(CoreSnapshotTest, AForgottenIdIsStillKnownAndDoesNotRunAgain) {
     Closed(id);
   };
   run("first");
-  for (size_t i = 0; i < kEndedJobsKept; ++i) run("job-" + std::to_string(i));
+  for (size_t i = 0; i < 50; ++i) run("job-" + std::to_string(i));
   ASSERT_EQ(core_->Find("first"), nullptr);
   const size_t events = records_.size();
   const auto check = [&] {
@@ -325,7 +326,7 @@ TEST(KnownIdsTest, KeepsExactlyTheNewest) {
       ASSERT_NE(ids.Find(hash(i - 999)), nullptr);
     }
   }
-  EXPECT_EQ(ids.TakeFresh().size(), 1'000u);
+  EXPECT_EQ(ids.TakeFresh().size(), 5'000u);
 }
 
 }  // namespace
