@@ -37,6 +37,14 @@ void JobInputs::Close(uint64_t job_key) {
   });
 }
 
+void JobInputs::TellEnd(uint64_t job_key, std::function<void()> ended) {
+  loop_->Post([this, job_key, ended = std::move(ended)]() mutable {
+    Input* const input = FindOrMake(job_key);
+    if (input == nullptr) return ended();
+    input->to_tell.push_back(std::move(ended));
+  });
+}
+
 void JobInputs::Attach(uint64_t job_key, UniqueFd write_end) {
   ::fcntl(write_end.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
   Input* const input = FindOrMake(job_key);
@@ -92,8 +100,10 @@ void JobInputs::Forget(uint64_t job_key) {
   if (found == inputs_.end()) return;
   if (found->second.watched) loop_->Remove(found->second.fd.get());
   const Written written = std::exchange(found->second.written, nullptr);
+  const std::vector<std::function<void()>> to_tell = std::exchange(found->second.to_tell, {});
   inputs_.erase(found);
   if (written) written(Taken::kClosed);
+  for (const std::function<void()>& ended : to_tell) ended();
 }
 
 }  // namespace brood

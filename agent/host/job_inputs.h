@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -35,6 +36,8 @@ class JobInputs {
   // the first is gone is refused (kClosed).
   void Write(uint64_t job_key, std::string bytes, Written written);
   void Close(uint64_t job_key);
+  // Calls back once, in the loop's thread, when the job has ended: at once if it has already.
+  void TellEnd(uint64_t job_key, std::function<void()> ended);
 
   // In the loop's thread.
   void Attach(uint64_t job_key, UniqueFd write_end);
@@ -48,6 +51,7 @@ class JobInputs {
     std::string bytes;
     size_t done = 0;
     Written written;
+    std::vector<std::function<void()>> to_tell;  // one of each call that writes
   };
   // Null for a job that has ended: nobody would come to forget it.
   Input* FindOrMake(uint64_t job_key);

@@ -30,6 +30,8 @@ constexpr uint64_t kRetainBytesDefault = 256 << 20;
 constexpr uint64_t kRetainBytesMin = 16 << 20;
 constexpr uint64_t kRetainBytesMax = uint64_t{1} << 40;
 constexpr char kRetainAgeDefault[] = "30d";
+// Less would cut off clients that are merely busy.
+constexpr std::chrono::milliseconds kReaderPatienceMin{100};
 
 std::string HostName() {
   char name[256] = {};
@@ -78,6 +80,7 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   options.queue_limit = kQueueLimitDefault;
   options.ended_jobs = kEndedJobsKept;
   std::string listen;
+  std::string patience = "1m";
   std::string mode = "fork";
   std::string retain_age = kRetainAgeDefault;
   options.retain_bytes = kRetainBytesDefault;
@@ -99,6 +102,10 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   app.add_option("--ended-jobs", options.ended_jobs,
                  "Ended jobs that are listed, and whose output is kept (default: 10000)")
       ->check(CLI::Range(1u, kEndedJobsMax));
+  app.add_option("--reader-patience", patience,
+                 "A client that takes nothing of a stream for so long is cut off")
+      ->type_name("DURATION")
+      ->capture_default_str();
   app.add_option("--default-mode", mode, "What AUTO takes for a call when nothing else decides")
       ->check(CLI::IsMember({"fork", "thread"}));
   app.add_option("--check-journal", options.check_journal,
@@ -119,6 +126,14 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   Result<google::protobuf::Duration> age = ParseDuration(retain_age, "--retain-age");
   if (!age) return age.error();
   options.retain_ns = DurationNanos(*age);
+  const Result<google::protobuf::Duration> reader_patience =
+      ParseDuration(patience, "--reader-patience");
+  if (!reader_patience) return reader_patience.error();
+  options.reader_patience = std::chrono::seconds(reader_patience->seconds()) +
+                            std::chrono::nanoseconds(reader_patience->nanos());
+  if (options.reader_patience < kReaderPatienceMin) {
+    return FieldError("--reader-patience", "'" + patience + "' is too short; take 100ms or more");
+  }
   options.default_mode = mode == "thread" ? v1::MODE_THREAD : v1::MODE_FORK;
   if (options.name.empty()) options.name = HostName();
   if (Status bad = ValidateJobId("--name", options.name)) return *bad;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct AgentOptions {
   uint32_t process_slots = 0;
   uint32_t thread_slots = 0;
   uint32_t queue_limit = 0;
+  // A client that takes nothing of a stream for so long is cut off with what it goes on by.
+  std::chrono::nanoseconds reader_patience{0};
   v1::Mode default_mode = v1::MODE_FORK;
   uint32_t ended_jobs = 0;  // that stay in memory
   // Of the journal: events beyond so many bytes, or older than that (0: however old), go.

@@ -5,6 +5,7 @@
 
 #include "agent/rpc/limits.h"
 #include "brood/v1/event.pb.h"
+#include "brood/v1/job_service.pb.h"
 
 namespace brood {
 namespace {
@@ -70,6 +71,18 @@ void AppendField(int number, std::string_view message, std::string* bytes) {
   AppendVarint(static_cast<uint64_t>(number) << 3 | kBytes, bytes);
   AppendVarint(message.size(), bytes);
   bytes->append(message);
+}
+
+std::string GapMessage(const std::string& host, uint64_t first, uint64_t last) {
+  v1::WatchEventsResponse response;
+  v1::Event* const event = response.add_events();
+  event->set_host(host);
+  event->set_observer(v1::OBSERVER_AGENT);
+  event->set_evidence(v1::EVIDENCE_SEEN);
+  event->mutable_gap()->set_first_cursor(first);
+  event->mutable_gap()->set_last_cursor(last);
+  event->mutable_gap()->set_why("no longer kept");
+  return response.SerializeAsString();
 }
 
 void EventPages::FillOutput(uint64_t job_key, std::string_view event, std::string* filled) const {

@@ -27,6 +27,9 @@ int PayloadField(std::string_view event);
 // Appends `message` as field `number` of the message in `*bytes`.
 void AppendField(int number, std::string_view message, std::string* bytes);
 
+// A response with one GAP: the events with these cursors are no longer kept.
+std::string GapMessage(const std::string& host, uint64_t first, uint64_t last);
+
 // Reads pages of events from the journal. Thread-safe.
 class EventPages {
  public:

@@ -52,10 +52,10 @@ void InputChunks::OnReadDone(bool ok) {
           ToGrpcStatus(FieldError("job_id", "no message named a job; name one in the first")));
     }
     agent_->inputs()->Close(job_key_);
-    response_->set_written_bytes(written_);
-    return End(grpc::Status::OK);
+    return EndWell();
   }
-  if (job_key_ == 0) {
+  const bool first = job_key_ == 0;
+  if (first) {
     if (const Status failed = FindJob()) return End(ToGrpcStatus(*failed));
   }
   if (request_.bytes().size() > kOutputChunkBytes) {
@@ -65,19 +65,21 @@ void InputChunks::OnReadDone(bool ok) {
   agent_->inputs()->Write(
       job_key_, std::move(*request_.mutable_bytes()),
       [self = shared_from_this(), size](JobInputs::Taken taken) { self->OnWritten(size, taken); });
+  // The client may have nothing more to say for long, and would not learn of the end.
+  if (first) {
+    agent_->inputs()->TellEnd(job_key_, [weak = weak_from_this()] {
+      if (const std::shared_ptr<InputChunks> self = weak.lock()) self->EndWell();
+    });
+  }
 }
 
 void InputChunks::OnWritten(size_t size, JobInputs::Taken taken) {
   if (taken == JobInputs::Taken::kEnded) return End(ToGrpcStatus(EndedError(job_id_)));
-  if (taken == JobInputs::Taken::kClosed) {
-    // The job closed its input: no error, the count tells.
-    response_->set_written_bytes(written_);
-    return End(grpc::Status::OK);
-  }
-  written_ += size;
+  if (taken == JobInputs::Taken::kClosed) return EndWell();
   bool ended = false;
   {
     const absl::MutexLock lock(&mutex_);
+    written_ += size;
     ended = ended_;
   }
   if (!ended) StartRead(&request_);
@@ -87,6 +89,15 @@ void InputChunks::OnCancel() {
   // A client that breaks off leaves the job at the end of its input.
   if (job_key_ != 0) agent_->inputs()->Close(job_key_);
   End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void InputChunks::EndWell() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(ended_, true)) return;
+    response_->set_written_bytes(written_);
+  }
+  Finish(grpc::Status::OK);
 }
 
 void InputChunks::End(const grpc::Status& status) {

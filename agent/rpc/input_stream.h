@@ -30,6 +30,8 @@ class InputChunks final : public grpc::ServerReadReactor<v1::WriteInputRequest>,
       : agent_(agent), response_(response) {}
   Status FindJob();
   void OnWritten(size_t size, JobInputs::Taken taken);
+  // All is written, or the job takes no more: the count tells.
+  void EndWell();
   void End(const grpc::Status& status);
 
   Agent* const agent_;
@@ -38,8 +40,8 @@ class InputChunks final : public grpc::ServerReadReactor<v1::WriteInputRequest>,
   v1::WriteInputRequest request_;
   std::string job_id_;
   uint64_t job_key_ = 0;
-  uint64_t written_ = 0;
   absl::Mutex mutex_;
+  uint64_t written_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

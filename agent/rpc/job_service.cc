@@ -47,13 +47,13 @@ void FillAnswer(const std::string& id, const Status& status, v1::JobAnswer* answ
 }  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* JobService::RunJobs(
-    grpc::CallbackServerContext*) {
-  return RunStream::Start(agent_);
+    grpc::CallbackServerContext* context) {
+  return RunStream::Start(agent_, streams_, context);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* JobService::WatchEvents(
-    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
-  return WatchStream::Start(agent_, *request);
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  return WatchStream::Start(agent_, streams_, context, *request);
 }
 
 grpc::ServerReadReactor<v1::WriteInputRequest>* JobService::WriteInput(
@@ -62,8 +62,8 @@ grpc::ServerReadReactor<v1::WriteInputRequest>* JobService::WriteInput(
 }
 
 grpc::ServerWriteReactor<v1::ReadOutputResponse>* JobService::ReadOutput(
-    grpc::CallbackServerContext*, const v1::ReadOutputRequest* request) {
-  return OutputChunks::Start(agent_, *request);
+    grpc::CallbackServerContext* context, const v1::ReadOutputRequest* request) {
+  return OutputChunks::Start(agent_, streams_, context, *request);
 }
 
 grpc::ServerUnaryReactor* JobService::SubmitJobs(grpc::CallbackServerContext* context,

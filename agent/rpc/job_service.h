@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/host/agent.h"
+#include "agent/rpc/write_watch.h"
 #include "brood/v1/job_service.grpc.pb.h"
 
 namespace brood {
@@ -20,7 +21,7 @@ using JobServiceBase = v1::JobService::WithRawCallbackMethod_RunJobs<
 // Translates between gRPC and the agent; decides nothing.
 class JobService final : public JobServiceBase {
  public:
-  explicit JobService(Agent* agent) : agent_(agent) {}
+  JobService(Agent* agent, StreamWatch* streams) : agent_(agent), streams_(streams) {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* RunJobs(
       grpc::CallbackServerContext* context) override;
@@ -48,6 +49,7 @@ class JobService final : public JobServiceBase {
 
  private:
   Agent* const agent_;
+  StreamWatch* const streams_;
 };
 
 }  // namespace brood

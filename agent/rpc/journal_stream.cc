@@ -5,7 +5,6 @@
 
 #include "agent/rpc/message_bytes.h"
 #include "agent/rpc/resume_token.h"
-#include "brood/v1/event.pb.h"
 #include "brood/v1/job_service.pb.h"
 #include "brood/v1/parent_service.pb.h"
 #include "common/rpc/grpc_status.h"
@@ -22,18 +21,9 @@ static_assert(int{v1::WatchEventsResponse::kEventsFieldNumber} ==
 }  // namespace
 
 Status JournalStream::Resume(const std::string& resume_token) {
-  const Journal* const journal = agent_->journal();
-  Result<ResumeToken> token = ParseResumeToken(resume_token);
-  if (!token) return token.error();
-  if (token->journal_id != journal->id()) {
-    return FieldError("resume_token", "it is of another journal; begin without one");
-  }
-  if (token->cursor > journal->head() || token->epoch > journal->epoch()) {
-    return Error{ErrorCode::kOutOfRange, "PAST_THE_HEAD",
-                 "resume_token: it lies past the journal's head; begin without one",
-                 "resume_token"};
-  }
-  cursor_ = token->cursor;
+  const Result<uint64_t> cursor = CursorOf(resume_token, *agent_->journal());
+  if (!cursor) return cursor.error();
+  cursor_ = *cursor;
   return Ok();
 }
 
@@ -53,20 +43,17 @@ void JournalStream::Greet(std::string message) {
     if (ended_) return;
     response_ = BufferOf(message);
   }
+  write_->Begin();
   StartWrite(&response_);
 }
 
-std::string JournalStream::GapResponse(uint64_t first, uint64_t last) const {
-  v1::WatchEventsResponse response;
-  v1::Event* const event = response.add_events();
-  event->set_host(agent_->options().name);
-  event->set_observer(v1::OBSERVER_AGENT);
-  event->set_evidence(v1::EVIDENCE_SEEN);
-  event->mutable_gap()->set_first_cursor(first);
-  event->mutable_gap()->set_last_cursor(last);
-  event->mutable_gap()->set_why("no longer kept");
-  response.set_resume_token(TokenOf(last));
-  return response.SerializeAsString();
+void JournalStream::Keep(StreamWatch* streams) {
+  self_ = shared_from_this();
+  const std::weak_ptr<JournalStream> weak = self_;
+  write_ = streams->Add(context_, [weak] {
+    if (const std::shared_ptr<JournalStream> self = weak.lock()) self->OnSlow();
+  });
+  StartSendInitialMetadata();
 }
 
 void JournalStream::Pump() {
@@ -83,8 +70,10 @@ void JournalStream::Pump() {
     const Journal* const journal = agent_->journal();
     const uint64_t oldest = journal->oldest();
     if (cursor_ + 1 < oldest) {
-      message = GapResponse(cursor_ + 1, oldest - 1);
+      message = GapMessage(agent_->options().name, cursor_ + 1, oldest - 1);
       cursor_ = oldest - 1;
+      AppendField(kResumeTokenField, TokenOf(cursor_), &message);
+      Skipped(cursor_);
     } else {
       EventPage page =
           pages_.Read(cursor_, UINT64_MAX, include_output_,
@@ -100,7 +89,7 @@ void JournalStream::Pump() {
         AppendField(kResumeTokenField, TokenOf(cursor_), &message);
       }
     }
-    const bool over = Over();
+    const bool over = Over(at_head);
     bool finish = false;
     {
       const absl::MutexLock lock(&mutex_);
@@ -115,18 +104,34 @@ void JournalStream::Pump() {
         return;
       }
     }
-    if (!message.empty()) return StartWrite(&response_);
+    if (!message.empty()) {
+      write_->Begin();
+      return StartWrite(&response_);
+    }
     if (finish) return End(grpc::Status::OK);
   }
 }
 
 void JournalStream::OnWriteDone(bool ok) {
+  write_->End();
   {
     const absl::MutexLock lock(&mutex_);
     writing_ = false;
   }
   if (ok) return Pump();
   End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void JournalStream::OnSlow() {
+  std::string token;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (!writing_ || ended_) return;
+    ended_ = true;
+    // Nobody pumps while a write is under way, and the status is read after what is being written.
+    token = TokenOf(cursor_);
+  }
+  Finish(SlowReader("resume_token", token));
 }
 
 void JournalStream::OnCancel() {
@@ -142,6 +147,7 @@ void JournalStream::End(const grpc::Status& status) {
 }
 
 void JournalStream::OnDone() {
+  write_->Close();
   Release();
   self_.reset();
 }

@@ -12,13 +12,15 @@
 #include "absl/synchronization/mutex.h"
 #include "agent/host/agent.h"
 #include "agent/rpc/event_page.h"
+#include "agent/rpc/write_watch.h"
 #include "brood/v1/job_service.pb.h"
 
 namespace brood {
 
 // A stream of events out of the journal: a cursor and at most one write in flight.
 // A reader that stops reading costs one response; it is the journal that waits for
-// it. What it wants of the journal, and when it is over, its heirs say.
+// it, for a while (write_watch.h). What it wants of the journal, and when it is over, its heirs
+// say.
 class JournalStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                       public EventReader,
                       public std::enable_shared_from_this<JournalStream> {
@@ -29,18 +31,23 @@ class JournalStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void OnMore() override { Pump(); }
 
  protected:
-  explicit JournalStream(Agent* agent) : agent_(agent), pages_(agent->journal(), agent->spool()) {}
+  JournalStream(Agent* agent, grpc::CallbackServerContext* context)
+      : agent_(agent), context_(context), pages_(agent->journal(), agent->spool()) {}
   ~JournalStream() override = default;
 
   // Whether it is sent. One caller at a time.
   virtual bool Wants(uint64_t job_key, int field, std::string_view event) = 0;
   // Whether there is nothing more to come, once the page that has been looked at is sent.
-  virtual bool Over() const = 0;
+  // `at_head`: it goes to the journal's end.
+  virtual bool Over(bool at_head) const = 0;
   // The call is done: what it held is to be let go.
   virtual void Release() = 0;
 
+  // Events up to here are no longer kept, and the client was told so.
+  virtual void Skipped(uint64_t until) = 0;
+
   // It lives from here on until OnDone.
-  void Keep() { self_ = shared_from_this(); }
+  void Keep(StreamWatch* streams);
   // Sets cursor() to a token's place, or says what is wrong with it.
   Status Resume(const std::string& resume_token);
   std::string TokenOf(uint64_t cursor) const;
@@ -60,11 +67,13 @@ class JournalStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void set_follow(bool follow) { follow_ = follow; }
 
  private:
-  std::string GapResponse(uint64_t first, uint64_t last) const;
+  void OnSlow();
 
   Agent* const agent_;
+  grpc::CallbackServerContext* const context_;
   const EventPages pages_;
   std::shared_ptr<JournalStream> self_;
+  std::shared_ptr<WriteWatch> write_;
   grpc::ByteBuffer response_;
   bool include_output_ = false;
   bool follow_ = false;

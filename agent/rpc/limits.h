@@ -36,11 +36,11 @@ inline constexpr int kListPageDefault = 100;
 inline constexpr int kListPageMax = 1'000;
 inline constexpr size_t kListBytesMax = 512 << 10;
 
-// A peer that vanished is noticed within 30 s. Clients may ping every 10 s
+// A peer that vanished is noticed within 15 s. Clients may ping every 5 s, and ours do every 10 s
 // (gRPC's default of 5 minutes would answer them with GOAWAY).
-inline constexpr int kKeepaliveMilliseconds = 20'000;
-inline constexpr int kKeepaliveTimeoutMilliseconds = 10'000;
-inline constexpr int kPingIntervalMinMilliseconds = 9'000;
+inline constexpr int kKeepaliveMilliseconds = 10'000;
+inline constexpr int kKeepaliveTimeoutMilliseconds = 5'000;
+inline constexpr int kPingIntervalMinMilliseconds = 5'000;
 // From connecting to a complete HTTP/2 preface: strangers do not hold sockets.
 inline constexpr int kHandshakeMilliseconds = 5'000;
 

@@ -24,9 +24,11 @@ bool IsCellName(const std::string& name) {
 
 }  // namespace
 
-MemoryStream* MemoryStream::Start(Agent* agent, const grpc::ByteBuffer& buffer) {
-  const std::shared_ptr<MemoryStream> stream(new MemoryStream(agent));
-  stream->Keep();
+MemoryStream* MemoryStream::Start(Agent* agent, StreamWatch* streams,
+                                  grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer& buffer) {
+  const std::shared_ptr<MemoryStream> stream(new MemoryStream(agent, context));
+  stream->Keep(streams);
   stream->set_follow(true);
   v1::WatchMemoryRequest request;
   Status failed;

@@ -16,15 +16,18 @@ namespace brood {
 class MemoryStream final : public JournalStream {
  public:
   // Lives until OnDone.
-  static MemoryStream* Start(Agent* agent, const grpc::ByteBuffer& request);
+  static MemoryStream* Start(Agent* agent, StreamWatch* streams,
+                             grpc::CallbackServerContext* context, const grpc::ByteBuffer& request);
 
  private:
-  explicit MemoryStream(Agent* agent) : JournalStream(agent) {}
+  using JournalStream::JournalStream;
   Status Check(const v1::WatchMemoryRequest& request);
   void Watch(const v1::WatchMemoryRequest& request);
   void OnReady(const Result<Agent::WatchedParent>& watched, bool resumed);
   bool Wants(uint64_t job_key, int field, std::string_view event) override;
-  bool Over() const override { return parent_ended_; }
+  bool Over(bool) const override { return parent_ended_; }
+  // Its parent may have ended there; its feed goes on as long as the client wants it.
+  void Skipped(uint64_t) override {}
   void Release() override;
 
   std::unordered_set<std::string> cells_;  // empty: all

@@ -10,9 +10,15 @@
 
 namespace brood {
 
-OutputChunks* OutputChunks::Start(Agent* agent, const v1::ReadOutputRequest& request) {
+OutputChunks* OutputChunks::Start(Agent* agent, StreamWatch* streams,
+                                  grpc::CallbackServerContext* context,
+                                  const v1::ReadOutputRequest& request) {
   std::shared_ptr<OutputChunks> chunks(new OutputChunks(agent));
   chunks->self_ = chunks;
+  chunks->write_ = streams->Add(context, [weak = std::weak_ptr<OutputChunks>(chunks)] {
+    if (const std::shared_ptr<OutputChunks> self = weak.lock()) self->OnSlow();
+  });
+  chunks->StartSendInitialMetadata();
   if (const Status failed = chunks->Begin(request)) {
     chunks->End(ToGrpcStatus(*failed));
   } else {
@@ -73,12 +79,16 @@ void OutputChunks::Pump() {
         return;
       }
     }
-    if (some) return StartWrite(&response_);
+    if (some) {
+      write_->Begin();
+      return StartWrite(&response_);
+    }
     if (closed) return End(grpc::Status::OK);
   }
 }
 
 void OutputChunks::OnWriteDone(bool ok) {
+  write_->End();
   {
     const absl::MutexLock lock(&mutex_);
     writing_ = false;
@@ -91,6 +101,17 @@ void OutputChunks::OnCancel() {
   End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
 }
 
+void OutputChunks::OnSlow() {
+  uint64_t offset = 0;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (!writing_ || ended_) return;
+    ended_ = true;
+    offset = offset_;  // nobody pumps while a write is under way
+  }
+  Finish(SlowReader("offset", std::to_string(offset)));
+}
+
 void OutputChunks::End(const grpc::Status& status) {
   {
     const absl::MutexLock lock(&mutex_);
@@ -100,6 +121,7 @@ void OutputChunks::End(const grpc::Status& status) {
 }
 
 void OutputChunks::OnDone() {
+  write_->Close();
   agent_->feed()->Remove(this, {job_key_});
   self_.reset();
 }

@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "agent/host/agent.h"
+#include "agent/rpc/write_watch.h"
 #include "brood/v1/job_service.pb.h"
 
 namespace brood {
@@ -19,7 +20,9 @@ class OutputChunks final : public grpc::ServerWriteReactor<v1::ReadOutputRespons
                            public std::enable_shared_from_this<OutputChunks> {
  public:
   // Lives until OnDone.
-  static OutputChunks* Start(Agent* agent, const v1::ReadOutputRequest& request);
+  static OutputChunks* Start(Agent* agent, StreamWatch* streams,
+                             grpc::CallbackServerContext* context,
+                             const v1::ReadOutputRequest& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -30,11 +33,13 @@ class OutputChunks final : public grpc::ServerWriteReactor<v1::ReadOutputRespons
   explicit OutputChunks(Agent* agent) : agent_(agent) {}
   Status Begin(const v1::ReadOutputRequest& request);
   bool IsClosed() const;
+  void OnSlow();
   void Pump();
   void End(const grpc::Status& status);
 
   Agent* const agent_;
   std::shared_ptr<OutputChunks> self_;
+  std::shared_ptr<WriteWatch> write_;
   v1::ReadOutputResponse response_;
   uint64_t job_key_ = 0;
   OutputStream stream_ = OutputStream::kStdout;

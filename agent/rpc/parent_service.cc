@@ -105,8 +105,8 @@ grpc::ServerUnaryReactor* ParentService::ReadMemory(grpc::CallbackServerContext*
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ParentService::WatchMemory(
-    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
-  return MemoryStream::Start(agent_, *request);
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  return MemoryStream::Start(agent_, streams_, context, *request);
 }
 
 grpc::ServerUnaryReactor* ParentService::ListTasks(grpc::CallbackServerContext* context,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/host/agent.h"
+#include "agent/rpc/write_watch.h"
 #include "brood/v1/parent_service.grpc.pb.h"
 
 namespace brood {
@@ -17,7 +18,7 @@ using ParentServiceBase = v1::ParentService::WithCallbackMethod_StartParent<
 
 class ParentService final : public ParentServiceBase {
  public:
-  explicit ParentService(Agent* agent) : agent_(agent) {}
+  ParentService(Agent* agent, StreamWatch* streams) : agent_(agent), streams_(streams) {}
 
   grpc::ServerUnaryReactor* StartParent(grpc::CallbackServerContext* context,
                                         const v1::StartParentRequest* request,
@@ -39,6 +40,7 @@ class ParentService final : public ParentServiceBase {
 
  private:
   Agent* const agent_;
+  StreamWatch* const streams_;
 };
 
 }  // namespace brood

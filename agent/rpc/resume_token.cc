@@ -25,4 +25,18 @@ Result<ResumeToken> ParseResumeToken(const std::string& text) {
   return token;
 }
 
+Result<uint64_t> CursorOf(const std::string& resume_token, const Journal& journal) {
+  Result<ResumeToken> token = ParseResumeToken(resume_token);
+  if (!token) return token.error();
+  if (token->journal_id != journal.id()) {
+    return FieldError("resume_token", "it is of another journal; begin without one");
+  }
+  if (token->cursor > journal.head() || token->epoch > journal.epoch()) {
+    return Error{ErrorCode::kOutOfRange, "PAST_THE_HEAD",
+                 "resume_token: it lies past the journal's head; begin without one",
+                 "resume_token"};
+  }
+  return token->cursor;
+}
+
 }  // namespace brood

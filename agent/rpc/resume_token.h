@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "agent/journal/journal.h"
 #include "common/base/error.h"
 
 namespace brood {
@@ -18,5 +19,9 @@ struct ResumeToken {
 std::string FormatResumeToken(const ResumeToken& token);
 // INVALID_ARGUMENT, naming resume_token, for what is none.
 Result<ResumeToken> ParseResumeToken(const std::string& text);
+
+// The place in this journal that a token stands for: INVALID_ARGUMENT if it is of another one,
+// OUT_OF_RANGE if it lies past the head.
+Result<uint64_t> CursorOf(const std::string& resume_token, const Journal& journal);
 
 }  // namespace brood

@@ -6,15 +6,22 @@
 
 #include "agent/rpc/limits.h"
 #include "agent/rpc/message_bytes.h"
+#include "agent/rpc/resume_token.h"
 #include "agent/rpc/submission.h"
 #include "brood/v1/job_service.pb.h"
+#include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
 
-RunStream* RunStream::Start(Agent* agent) {
+RunStream* RunStream::Start(Agent* agent, StreamWatch* streams,
+                            grpc::CallbackServerContext* context) {
   std::shared_ptr<RunStream> stream(new RunStream(agent));
   stream->self_ = stream;
+  stream->write_ = streams->Add(context, [weak = std::weak_ptr<RunStream>(stream)] {
+    if (const std::shared_ptr<RunStream> self = weak.lock()) self->OnSlow();
+  });
+  stream->StartSendInitialMetadata();
   stream->StartRead(&stream->request_);
   return stream.get();
 }
@@ -24,6 +31,7 @@ void RunStream::OnReadDone(bool ok) {
     {
       const absl::MutexLock lock(&mutex_);
       read_closed_ = true;
+      gathering_ = false;
     }
     Pump();
     return;
@@ -43,6 +51,7 @@ void RunStream::Submit() {
                                                    " jobs in one request; send at most " +
                                                    std::to_string(kJobsPerRequestMax))));
   }
+  if (const Status failed = Follow(request)) return End(ToGrpcStatus(*failed));
   const uint64_t head = agent_->journal()->head();
   {
     const absl::MutexLock lock(&mutex_);
@@ -56,7 +65,8 @@ void RunStream::Submit() {
       agent_, request.jobs(), response->mutable_accepted(),
       [&](const AcceptedJob& job) {
         news->push_back(job);
-        agent_->feed()->AddForJob(job.job_key, self);
+        // Of one that is over nothing more comes.
+        if (!job.cleaned) agent_->feed()->AddForJob(job.job_key, self);
       },
       [self, news, response, head](const Status& failed) {
         // Nothing of jobs that were refused at last is shown.
@@ -72,16 +82,21 @@ void RunStream::Submit() {
           self->submitting_.erase(self->submitting_.find(head));
           const uint64_t known =
               self->submitting_.empty() ? head : std::min(head, *self->submitting_.begin());
-          self->accepted_.push_back(response->SerializeAsString());
+          // A request that only named jobs to follow has no answer.
+          if (response->accepted_size() > 0)
+            self->accepted_.push_back(response->SerializeAsString());
           // Nothing between the old cursor and this one can be ours.
           if (self->jobs_.empty() && self->pasts_.empty())
             self->cursor_ = std::max(self->cursor_, known);
           for (const AcceptedJob& one : *news) {
-            const uint64_t live_after = one.existed ? self->agent_->journal()->head() : head;
-            if (one.existed)
-              self->pasts_.push_back(
-                  Past{one.job_key, one.first_cursor - 1, live_after, one.cleaned});
-            self->jobs_.emplace(one.job_key, live_after);
+            uint64_t live_after = head;
+            if (one.existed) {
+              live_after = one.cleaned ? one.last_cursor : self->agent_->journal()->head();
+            }
+            // One that this call has already is told of once.
+            if (!self->jobs_.emplace(one.job_key, live_after).second || !one.existed) continue;
+            self->pasts_.push_back(
+                Past{one.job_key, one.first_cursor - 1, live_after, one.cleaned});
           }
         }
         // OnDone may have been before that.
@@ -90,6 +105,53 @@ void RunStream::Submit() {
       });
   agent_->sequencer()->Commit();
   ReadOn();
+}
+
+Status RunStream::Follow(const v1::RunJobsRequest& request) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    gathering_ = request.follow_job_ids_size() > 0;
+    if (!gathering_) gathered_ = true;
+    if (!gathering_) return Ok();
+    if (gathered_) return FieldError("follow_job_ids", "they come before all jobs of a call");
+    // A refusal ends the call; what was sent with it is not decided on.
+    if (request.jobs_size() > 0)
+      return FieldError("jobs", "none with follow_job_ids; send them in the next request");
+  }
+  if (request.follow_job_ids_size() > kJobIdsPerRequestMax) {
+    return FieldError("follow_job_ids",
+                      std::to_string(request.follow_job_ids_size()) + " ids; name at most " +
+                          std::to_string(kJobIdsPerRequestMax) + " in one request");
+  }
+  uint64_t after = 0;
+  if (!request.resume_token().empty()) {
+    const Result<uint64_t> cursor = CursorOf(request.resume_token(), *agent_->journal());
+    if (!cursor) return cursor.error();
+    after = *cursor;
+  }
+  std::vector<std::pair<uint64_t, uint64_t>> followed;  // key, and after which cursor
+  Status unknown;
+  agent_->sequencer()->Look([&](const Core& core) {
+    for (const std::string& id : request.follow_job_ids()) {
+      const CoreJob* const job = core.Find(id);
+      if (job == nullptr) {
+        unknown =
+            Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
+                  "host '" + agent_->options().name + "' knows no job " + Quoted(id), "job_ids"};
+        return;
+      }
+      if (job->view.cleaned() && job->last_cursor <= after) continue;
+      followed.emplace_back(job->key, std::max(after, job->first_cursor - 1));
+    }
+  });
+  if (unknown) return unknown;
+  for (const auto& job : followed) agent_->feed()->AddForJob(job.first, shared_from_this());
+  const absl::MutexLock lock(&mutex_);
+  for (const auto& [key, from] : followed) {
+    cursor_ = jobs_.empty() ? from : std::min(cursor_, from);
+    jobs_.emplace(key, from);
+  }
+  return Ok();
 }
 
 void RunStream::ReadOn() {
@@ -117,11 +179,85 @@ void RunStream::Forget(uint64_t job_key) {
   agent_->feed()->RemoveFromJob(job_key, this);
 }
 
+uint64_t RunStream::SentUpTo() const {
+  uint64_t cursor = cursor_;
+  for (const Past& past : pasts_) cursor = std::min(cursor, past.after);
+  return cursor;
+}
+
+std::string RunStream::WithToken(std::string message) {
+  if (message.empty()) return message;
+  const Journal* const journal = agent_->journal();
+  ResumeToken token{journal->id(), journal->epoch(), 0};
+  {
+    const absl::MutexLock lock(&mutex_);
+    token.cursor = SentUpTo();
+  }
+  AppendField(v1::RunJobsResponse::kResumeTokenFieldNumber, FormatResumeToken(token), &message);
+  return message;
+}
+
+// Pasts first, each by itself.
+std::string RunStream::ReadPast(Status* failed) {
+  Past past;
+  bool include_output = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    past = pasts_.front();
+    include_output = include_output_;
+  }
+  const uint64_t oldest = agent_->journal()->oldest();
+  EventPage page;
+  bool over = false;
+  if (past.after + 1 < oldest && past.after < past.until) {
+    page.last_cursor = std::min(oldest - 1, past.until);
+    page.bytes = GapMessage(agent_->options().name, past.after + 1, page.last_cursor);
+  } else {
+    page = pages_.Read(past.after, past.until, include_output,
+                       [&](uint64_t, uint64_t job_key, int field, std::string_view) {
+                         if (job_key != past.job_key) return false;
+                         over = over || field == v1::Event::kCleanedFieldNumber;
+                         return true;
+                       });
+    // What it was expected to have may no longer be kept.
+    over = over || (page.at_head && past.cleaned);
+    *failed = page.failed;
+  }
+  const absl::MutexLock lock(&mutex_);
+  again_ = true;
+  pasts_.front().after = page.last_cursor;
+  if (over) Forget(past.job_key);
+  if (over || page.at_head) pasts_.pop_front();
+  return std::move(page.bytes);
+}
+
+std::string RunStream::ReadGap(uint64_t oldest) {
+  std::vector<uint64_t> keys;
+  uint64_t first = 0;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& job : jobs_) keys.push_back(job.first);
+    first = cursor_ + 1;
+  }
+  std::vector<uint64_t> over;
+  agent_->sequencer()->Look([&](const Core& core) {
+    for (const uint64_t key : keys) {
+      const CoreJob* const job = core.Find(key);
+      if (job == nullptr || (job->view.cleaned() && job->last_cursor < oldest)) over.push_back(key);
+    }
+  });
+  const absl::MutexLock lock(&mutex_);
+  again_ = true;
+  for (const uint64_t key : over) Forget(key);
+  cursor_ = oldest - 1;
+  return GapMessage(agent_->options().name, first, oldest - 1);
+}
+
 std::string RunStream::NextMessage(Status* failed) {
   uint64_t cursor = 0;
   uint64_t until = UINT64_MAX;
-  Past past;
   bool include_output = false;
+  bool past = false;
   {
     const absl::MutexLock lock(&mutex_);
     if (!accepted_.empty()) {
@@ -129,33 +265,15 @@ std::string RunStream::NextMessage(Status* failed) {
       accepted_.pop_front();
       return message;
     }
-    if (!pasts_.empty()) past = pasts_.front();
+    past = !pasts_.empty();
     cursor = cursor_;
     if (!submitting_.empty()) until = *submitting_.begin();
     include_output = include_output_;
     if (jobs_.empty()) return {};
   }
-  if (past.job_key != 0) {
-    EventPage page = pages_.Read(past.after, past.until, include_output,
-                                 [&](uint64_t, uint64_t job_key, int field, std::string_view) {
-                                   if (job_key != past.job_key) return false;
-                                   if (field == v1::Event::kCleanedFieldNumber) {
-                                     const absl::MutexLock lock(&mutex_);
-                                     Forget(job_key);
-                                   }
-                                   return true;
-                                 });
-    const absl::MutexLock lock(&mutex_);
-    pasts_.front().after = page.last_cursor;
-    if (page.at_head) {
-      pasts_.pop_front();
-      // Its last events may have gone while this was read.
-      if (past.cleaned) Forget(past.job_key);
-    }
-    again_ = true;
-    *failed = page.failed;
-    return std::move(page.bytes);
-  }
+  if (past) return ReadPast(failed);
+  if (const uint64_t oldest = agent_->journal()->oldest(); cursor + 1 < oldest)
+    return ReadGap(oldest);
   for (;;) {
     EventPage page = pages_.Read(cursor, until, include_output,
                                  [this](uint64_t at, uint64_t job_key, int field,
@@ -175,12 +293,12 @@ void RunStream::Pump() {
     {
       const absl::MutexLock lock(&mutex_);
       again_ = true;
-      if (pumping_ || writing_ || ended_) return;
+      if (pumping_ || writing_ || ended_ || gathering_) return;
       pumping_ = true;
       again_ = false;
     }
     Status failed;
-    const std::string message = NextMessage(&failed);
+    const std::string message = WithToken(NextMessage(&failed));
     if (failed && message.empty()) return End(ToGrpcStatus(*failed));
     bool finish = false;
     bool write = false;
@@ -198,12 +316,16 @@ void RunStream::Pump() {
         return;
       }
     }
-    if (write) return StartWrite(&response_);
+    if (write) {
+      write_->Begin();
+      return StartWrite(&response_);
+    }
     if (finish) return End(grpc::Status::OK);
   }
 }
 
 void RunStream::OnWriteDone(bool ok) {
+  write_->End();
   bool read = false;
   {
     const absl::MutexLock lock(&mutex_);
@@ -213,6 +335,19 @@ void RunStream::OnWriteDone(bool ok) {
   if (read) ReadOn();
   if (ok) return Pump();
   End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"));
+}
+
+void RunStream::OnSlow() {
+  const Journal* const journal = agent_->journal();
+  ResumeToken token{journal->id(), journal->epoch(), 0};
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (!writing_ || ended_) return;
+    ended_ = true;
+    // Nobody pumps while a write is under way, and the status is read after what is being written.
+    token.cursor = SentUpTo();
+  }
+  Finish(SlowReader("resume_token", FormatResumeToken(token)));
 }
 
 void RunStream::OnCancel() { End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone")); }
@@ -235,6 +370,7 @@ void RunStream::StopListening() {
 }
 
 void RunStream::OnDone() {
+  write_->Close();
   {
     const absl::MutexLock lock(&mutex_);
     ended_ = true;

@@ -15,18 +15,20 @@
 #include "absl/synchronization/mutex.h"
 #include "agent/host/agent.h"
 #include "agent/rpc/event_page.h"
+#include "agent/rpc/write_watch.h"
+#include "brood/v1/job_service.pb.h"
 
 namespace brood {
 
 // One RunJobs call: submits what comes in, and sends the events of these jobs as
 // the journal has them. It holds a cursor and at most one write; whatever comes
-// meanwhile waits in the journal.
+// meanwhile waits in the journal. A call may begin where another one broke.
 class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                         public EventReader,
                         public std::enable_shared_from_this<RunStream> {
  public:
   // Lives until OnDone.
-  static RunStream* Start(Agent* agent);
+  static RunStream* Start(Agent* agent, StreamWatch* streams, grpc::CallbackServerContext* context);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -37,15 +39,24 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
  private:
   explicit RunStream(Agent* agent) : agent_(agent), pages_(agent->journal(), agent->spool()) {}
   void Submit();
+  // The jobs that the client goes on with.
+  Status Follow(const v1::RunJobsRequest& request);
   void ReadOn();
   void Pump();
   // The next message to send; empty if there is none now. Pumper only.
   std::string NextMessage(Status* failed);
+  std::string ReadPast(Status* failed);
+  // Tells of what is no longer kept, if anything of it could be wanted.
+  std::string ReadGap(uint64_t oldest);
   bool Wants(uint64_t cursor, uint64_t job_key, int field);
   // The job is cleaned, and all of it sent.
   void Forget(uint64_t job_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // To what there is of the jobs that it has.
   void StopListening();
+  // With the token of what was sent.
+  std::string WithToken(std::string message);
+  uint64_t SentUpTo() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnSlow();
   void End(const grpc::Status& status);
 
   // A job that was there before this call: its past is sent apart.
@@ -53,12 +64,13 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
     uint64_t job_key = 0;
     uint64_t after = 0;
     uint64_t until = 0;
-    bool cleaned = false;
+    bool cleaned = false;  // there is nothing of it after that
   };
 
   Agent* const agent_;
   const EventPages pages_;
   std::shared_ptr<RunStream> self_;  // until OnDone
+  std::shared_ptr<WriteWatch> write_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;  // the one write in flight
 
@@ -73,6 +85,9 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   std::multiset<uint64_t> submitting_ ABSL_GUARDED_BY(mutex_);
   bool include_output_ ABSL_GUARDED_BY(mutex_) = false;
   bool first_ ABSL_GUARDED_BY(mutex_) = true;
+  // Requests with jobs to follow still come, or may no longer come.
+  bool gathering_ ABSL_GUARDED_BY(mutex_) = false;
+  bool gathered_ ABSL_GUARDED_BY(mutex_) = false;
   // A request waits until an answer has been sent.
   bool read_later_ ABSL_GUARDED_BY(mutex_) = false;
   bool read_closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -21,7 +21,10 @@ constexpr std::chrono::milliseconds kShutdownGrace{200};
 }  // namespace
 
 Server::Server(Agent* agent, std::function<void()> stop)
-    : jobs_(agent), parents_(agent), host_(agent, std::move(stop)) {}
+    : streams_(agent->options().reader_patience),
+      jobs_(agent, &streams_),
+      parents_(agent, &streams_),
+      host_(agent, std::move(stop)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Agent* agent, std::vector<Listener::Socket> sockets,
                                               std::function<void()> stop) {

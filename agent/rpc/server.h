@@ -12,6 +12,7 @@
 #include "agent/rpc/job_service.h"
 #include "agent/rpc/listener.h"
 #include "agent/rpc/parent_service.h"
+#include "agent/rpc/write_watch.h"
 
 namespace brood {
 
@@ -28,6 +29,7 @@ class Server {
  private:
   Server(Agent* agent, std::function<void()> stop);
 
+  StreamWatch streams_;
   JobService jobs_;
   ParentService parents_;
   HostService host_;

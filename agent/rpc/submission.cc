@@ -73,12 +73,14 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
         if (job_key == 0) continue;
         const bool existed = job.answer->already_existed();
         if (const CoreJob* const known = core.Find(job_key)) {
-          accepted(AcceptedJob{job_key, known->first_cursor, existed, known->view.cleaned()});
+          accepted(AcceptedJob{job_key, known->first_cursor, known->last_cursor, existed,
+                               known->view.cleaned()});
           continue;
         }
         const KnownId* const old = core.FindForgotten(job.submission->job_id());
         if (old != nullptr && old->first_cursor >= agent->journal()->oldest())
-          accepted(AcceptedJob{job_key, old->first_cursor, existed, true});
+          accepted(
+              AcceptedJob{job_key, old->first_cursor, agent->journal()->head(), existed, true});
       }
     });
     hold.clear();

@@ -14,6 +14,7 @@ namespace brood {
 struct AcceptedJob {
   uint64_t job_key = 0;
   uint64_t first_cursor = 0;
+  uint64_t last_cursor = 0;  // of its last event so far, or later
   bool existed = false;
   bool cleaned = false;
 };

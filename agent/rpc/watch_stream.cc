@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/rpc/watch_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/rpc/known_job.h"
@@ -23,9 +24,11 @@ bool IsOfRun(std::string_view event, const std::string& run_id) {
 
 }  // namespace
 
-WatchStream* WatchStream::Start(Agent* agent, const grpc::ByteBuffer& buffer) {
-  const std::shared_ptr<WatchStream> stream(new WatchStream(agent));
-  stream->Keep();
+WatchStream* WatchStream::Start(Agent* agent, StreamWatch* streams,
+                                grpc::CallbackServerContext* context,
+                                const grpc::ByteBuffer& buffer) {
+  const std::shared_ptr<WatchStream> stream(new WatchStream(agent, context));
+  stream->Keep(streams);
   v1::WatchEventsRequest request;
   Status failed;
   if (!ParseBuffer(buffer, &request)) {
@@ -77,14 +80,7 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
   if (unknown) return unknown;
   if (!request.resume_token().empty()) {
     if (Status failed = Resume(request.resume_token())) return failed;
-    // What was cleaned before the token will not be seen to be.
-    agent()->sequencer()->Look([&](const Core& core) {
-      for (const uint64_t key : watched_) {
-        const CoreJob* const job = core.Find(key);
-        if (job != nullptr && job->view.cleaned() && job->last_cursor <= cursor())
-          uncleaned_.erase(key);
-      }
-    });
+    Skipped(cursor());
     for (const auto& [id, job] : forgotten) {
       const Result<FoldedJob> folded = FoldForgotten(*agent(), job, id, "job_ids");
       if (!folded) return folded.error();
@@ -113,7 +109,26 @@ bool WatchStream::Wants(uint64_t job_key, int field, std::string_view event) {
   return true;
 }
 
-bool WatchStream::Over() const { return by_job_ && uncleaned_.empty(); }
+// What was cleaned before will not be seen to be.
+void WatchStream::Skipped(uint64_t until) {
+  agent()->sequencer()->Look([&](const Core& core) {
+    for (const uint64_t key : watched_) {
+      const CoreJob* const job = core.Find(key);
+      if (job == nullptr) {
+        forgotten_.insert(key);
+      } else if (job->view.cleaned() && job->last_cursor <= until) {
+        uncleaned_.erase(key);
+      }
+    }
+  });
+}
+
+bool WatchStream::Over(bool at_head) const {
+  if (!by_job_) return false;
+  const auto forgotten = [this](uint64_t key) { return forgotten_.count(key) > 0; };
+  return uncleaned_.empty() ||
+         (at_head && std::all_of(uncleaned_.begin(), uncleaned_.end(), forgotten));
+}
 
 void WatchStream::Release() { agent()->feed()->Remove(this, watched_); }
 

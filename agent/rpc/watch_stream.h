@@ -14,13 +14,15 @@ namespace brood {
 class WatchStream final : public JournalStream {
  public:
   // Lives until OnDone.
-  static WatchStream* Start(Agent* agent, const grpc::ByteBuffer& request);
+  static WatchStream* Start(Agent* agent, StreamWatch* streams,
+                            grpc::CallbackServerContext* context, const grpc::ByteBuffer& request);
 
  private:
-  explicit WatchStream(Agent* agent) : JournalStream(agent) {}
+  using JournalStream::JournalStream;
   Status Begin(const v1::WatchEventsRequest& request);
   bool Wants(uint64_t job_key, int field, std::string_view event) override;
-  bool Over() const override;
+  bool Over(bool at_head) const override;
+  void Skipped(uint64_t until) override;
   void Release() override;
 
   bool by_job_ = false;
@@ -30,6 +32,9 @@ class WatchStream final : public JournalStream {
   std::unordered_set<uint64_t> jobs_;
   // The pumper's alone once it runs.
   std::unordered_set<uint64_t> uncleaned_;
+  // Of those: jobs that were cleaned so long ago that the core has forgotten them. Nothing of them
+  // comes after the head.
+  std::unordered_set<uint64_t> forgotten_;
 };
 
 }  // namespace brood

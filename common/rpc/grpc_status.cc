@@ -15,13 +15,14 @@ constexpr int kRetryNanos = 100'000'000;
 
 }  // namespace
 
-grpc::Status ToGrpcStatus(const Error& error) {
+grpc::Status ToGrpcStatus(const Error& error, const std::map<std::string, std::string>& metadata) {
   google::rpc::Status rich;
   rich.set_code(static_cast<int>(error.code));
   rich.set_message(error.message);
   google::rpc::ErrorInfo reason;
   reason.set_reason(error.reason);
   reason.set_domain(kDomain);
+  for (const auto& [key, value] : metadata) (*reason.mutable_metadata())[key] = value;
   rich.add_details()->PackFrom(reason);
   if (!error.field.empty()) {
     google::rpc::BadRequest request;
@@ -41,6 +42,18 @@ grpc::Status ToGrpcStatus(const Error& error) {
 
 grpc::Status ToGrpcStatus(const Status& status) {
   return status ? ToGrpcStatus(*status) : grpc::Status::OK;
+}
+
+std::string MetadataOf(const grpc::Status& status, const std::string& key) {
+  google::rpc::Status rich;
+  if (status.error_details().empty() || !rich.ParseFromString(status.error_details())) return "";
+  for (const auto& detail : rich.details()) {
+    google::rpc::ErrorInfo reason;
+    if (!detail.UnpackTo(&reason)) continue;
+    const auto found = reason.metadata().find(key);
+    if (found != reason.metadata().end()) return found->second;
+  }
+  return "";
 }
 
 Error FromGrpcStatus(const grpc::Status& status) {
