@@ -26,6 +26,7 @@ struct Options {
   bool watch = false;
   bool history = false;
   bool variables = false;
+  ResumePolicy resume;
   OutputFormat format = OutputFormat::kTable;
 };
 
@@ -103,6 +104,10 @@ int PrintWrites(const Options& options, Context& context) {
   if (!hosts) return context.Fail(hosts.error(), kExitFailed);
   const std::string parent = options.parent.empty() ? "default" : options.parent;
   const auto print = [&](size_t host, const v1::Event& event) {
+    if (event.has_gap() && options.watch) {
+      context.Note((*hosts)[host].name, event.gap().why());
+      return;
+    }
     if (!event.has_memory() || event.unit().parent() != parent) return;
     const auto& names = options.names;
     if (!names.empty() &&
@@ -116,15 +121,20 @@ int PrintWrites(const Options& options, Context& context) {
     }
   };
   WatchEnd end;
+  WatchOptions watch;
+  watch.resume = options.resume;
+  watch.note = [&](size_t host, const std::string& sentence) {
+    context.Note((*hosts)[host].name, sentence);
+  };
   if (options.watch) {
     v1::WatchMemoryRequest request;
     request.set_parent(options.parent);
     *request.mutable_cells() = {options.names.begin(), options.names.end()};
-    end = WatchCells(*hosts, request, print);
+    end = WatchCells(*hosts, request, watch, print);
   } else {
     std::vector<HostJobs> all;
     for (const HostAddress& host : *hosts) all.push_back({host, {}});
-    end = Watch(all, WatchOptions(), print);
+    end = Watch(all, watch, print);
   }
   if (end.signal != 0) return DieOf(end.signal);
   int code = kExitOk;
@@ -189,6 +199,7 @@ Action Declare(CLI::App& app, Context& context) {
                "with no NAME, also what libraries and objects show");
   app.add_flag("--watch", options->watch, "print each write as it happens, until the parent ends");
   app.add_flag("--history", options->history, "print the writes that were watched before");
+  AddGiveUpOption(app, options->resume);
   AddFormatOption(app, options->format, "table|json|jsonl");
   return [options, &context] { return PrintCells(*options, context); };
 }

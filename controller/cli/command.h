@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "controller/cli/context.h"
+#include "controller/client/resume_core.h"
 
 namespace brood::cli {
 
@@ -36,6 +37,11 @@ inline constexpr int kExitUsage = 2;   // wrong words; `run` and `wait` say 125
 std::string RefuseEmpty(const std::string& word);
 // Declares -w/--hosts SET.
 void AddHostsOption(CLI::App& app, std::string& set);
+// Declares --give-up-after, for commands that follow what happens.
+void AddGiveUpOption(CLI::App& app, ResumePolicy& policy);
+// For people: "the connection is lost (WHY); trying again for 30 s", and that it is back.
+std::string LostSentence(const Error& why, const ResumePolicy& policy);
+inline constexpr char kBackSentence[] = "connected again";
 // Declares -o/--output with the formats that the command can write, e.g. "table|wide|json".
 void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed);
 

@@ -22,11 +22,25 @@ Result<std::vector<HostAddress>> Context::Hosts(const std::string& set) const {
   if (set.empty()) {
     auto local = EnsureLocalAgent(paths, program_directory);
     if (!local) return local.error();
+    local->bring_back = BringBack(true);
     return std::vector<HostAddress>{*local};
   }
   auto inventory = Inventory::Load(paths);
   if (!inventory) return inventory.error();
-  return inventory->Select(set);
+  auto hosts = inventory->Select(set);
+  if (!hosts) return hosts;
+  for (HostAddress& host : *hosts) {
+    if (host.name == kLocalHostName) host.bring_back = BringBack(false);
+  }
+  return hosts;
+}
+
+std::function<Status()> Context::BringBack(bool whatever_ended_it) const {
+  return [whatever_ended_it, paths = paths, directory = program_directory]() -> Status {
+    if (!whatever_ended_it && !LocalAgentDied(paths)) return Ok();
+    const auto local = EnsureLocalAgent(paths, directory);
+    return local ? Ok() : Status(local.error());
+  };
 }
 
 Result<std::vector<HostAddress>> Context::RunningHosts(const std::string& set) const {
@@ -35,7 +49,9 @@ Result<std::vector<HostAddress>> Context::RunningHosts(const std::string& set) c
     return Error{ErrorCode::kUnavailable, "NO_LOCAL_AGENT",
                  "no agent runs on this machine; `brood run` or `brood agent run` starts one", ""};
   }
-  return Hosts(set);
+  auto hosts = Hosts(set);
+  if (hosts && set.empty()) hosts->front().bring_back = BringBack(false);
+  return hosts;
 }
 
 int Context::Fail(const Error& error, int exit_code) const {
@@ -44,7 +60,11 @@ int Context::Fail(const Error& error, int exit_code) const {
 }
 
 void Context::Complain(const std::string& host, const Error& error) const {
-  err << "brood: " << host << ": " << error.message << "\n" << std::flush;
+  Note(host, error.message);
+}
+
+void Context::Note(const std::string& host, const std::string& sentence) const {
+  err << "brood: " << host << ": " << sentence << "\n" << std::flush;
 }
 
 Result<std::unique_ptr<Context>> ContextOfProcess(char** environment) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
@@ -48,11 +49,15 @@ struct Context {
   // The same, but an agent that does not run is not started: UNAVAILABLE, reason
   // NO_LOCAL_AGENT, with what to do.
   Result<std::vector<HostAddress>> RunningHosts(const std::string& set) const;
+  // For HostAddress::bring_back of the local agent: starts it again where it has died; with
+  // `whatever_ended_it` also where it was stopped.
+  std::function<Status()> BringBack(bool whatever_ended_it) const;
 
   // Prints "brood: MESSAGE\n" to `err` and returns `exit_code`.
   int Fail(const Error& error, int exit_code) const;
   // The same, for one host of several: "brood: HOST: MESSAGE\n".
   void Complain(const std::string& host, const Error& error) const;
+  void Note(const std::string& host, const std::string& sentence) const;
 };
 
 // The context of this process. INVALID_ARGUMENT for a relative folder in the environment.

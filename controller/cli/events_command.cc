@@ -45,7 +45,11 @@ int Run(const Options& options, Context& context) {
     return context.Fail(FieldError("--after", "a resume token is one host's; name one host"),
                         kExitUsage);
   }
-  const WatchEnd end = Watch(*watched, options.watch, [&](size_t host, const v1::Event& event) {
+  WatchOptions watch = options.watch;
+  watch.note = [&](size_t host, const std::string& sentence) {
+    context.Note((*watched)[host].host.name, sentence);
+  };
+  const WatchEnd end = Watch(*watched, watch, [&](size_t host, const v1::Event& event) {
     if (options.format == OutputFormat::kText) {
       context.out << EventLine((*watched)[host].host.name, event) << "\n";
     } else {
@@ -83,6 +87,7 @@ Command EventsCommand() {
             app.add_option("--after", options->watch.resume_token, "start after this point")
                 ->type_name("TOKEN");
             app.add_flag("--bytes", options->watch.include_output, "with the bytes of output");
+            AddGiveUpOption(app, options->watch.resume);
             AddJobWords(app, options->words, false);
             return [options, &context] { return Run(*options, context); };
           }};

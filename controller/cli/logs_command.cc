@@ -20,6 +20,7 @@ struct Options {
   std::string hosts;
   std::vector<std::string> words;
   bool follow = false;
+  ResumePolicy resume;
 };
 
 // The two streams of one job.
@@ -46,22 +47,28 @@ int Run(const Options& options, Context& context) {
                              LineOutput({labels, label, labels && context.err_is_terminal})})
         .first->second;
   };
-  const WatchEnd end =
-      Watch(watched, {"", "", options.follow, true}, [&](size_t host, const v1::Event& event) {
-        if (!event.has_output()) return;
-        Streams& of = streams_of(host, event.job_id());
-        const v1::Output& output = event.output();
-        if (output.bytes().size() < output.length()) {
-          context.err << "brood: " << output.length() - output.bytes().size()
-                      << " bytes of output are no longer kept\n";
-        }
-        if (output.stream() == v1::STREAM_STDERR) {
-          Write(context.err, of.err.Add(output.bytes()));
-        } else {
-          Write(context.out, of.out.Add(output.bytes()));
-        }
-        if (options.follow) context.out << std::flush;
-      });
+  WatchOptions watch;
+  watch.follow = options.follow;
+  watch.include_output = true;
+  watch.resume = options.resume;
+  watch.note = [&](size_t host, const std::string& sentence) {
+    context.Note(watched[host].host.name, sentence);
+  };
+  const WatchEnd end = Watch(watched, watch, [&](size_t host, const v1::Event& event) {
+    if (!event.has_output()) return;
+    Streams& of = streams_of(host, event.job_id());
+    const v1::Output& output = event.output();
+    if (output.bytes().size() < output.length()) {
+      context.err << "brood: " << output.length() - output.bytes().size()
+                  << " bytes of output are no longer kept\n";
+    }
+    if (output.stream() == v1::STREAM_STDERR) {
+      Write(context.err, of.err.Add(output.bytes()));
+    } else {
+      Write(context.out, of.out.Add(output.bytes()));
+    }
+    if (options.follow) context.out << std::flush;
+  });
   for (auto& [key, of] : streams) {
     Write(context.out, of.out.Finish());
     Write(context.err, of.err.Finish());
@@ -86,6 +93,7 @@ Command LogsCommand() {
             auto options = std::make_shared<Options>();
             AddHostsOption(app, options->hosts);
             app.add_flag("-f,--follow", options->follow, "go on until the jobs have ended");
+            AddGiveUpOption(app, options->resume);
             AddJobWords(app, options->words);
             return [options, &context] { return Run(*options, context); };
           }};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/job/duration.h"
 #include "controller/cli/command.h"
 #include "controller/client/host_set_file.h"
 
@@ -66,6 +67,23 @@ void AddHostsOption(CLI::App& app, std::string& set) {
               "hosts, such as node[1-3],web, @lab or ^FILE; the local one without");
   AddSets(app, "-x,--exclude", &words->left_out, changed, "of those, hosts to leave out")
       ->needs(taken);
+}
+
+void AddGiveUpOption(CLI::App& app, ResumePolicy& policy) {
+  app.add_option_function<std::string>(
+         "--give-up-after",
+         [&policy](const std::string& word) {
+           const auto duration = ParseDuration(word, "--give-up-after");
+           if (!duration) throw CLI::ValidationError("--give-up-after", duration.error().message);
+           policy.give_up_after_ns = duration->seconds() * 1'000'000'000 + duration->nanos();
+         },
+         "how long a host that was lost is tried again (30s)")
+      ->type_name("DURATION");
+}
+
+std::string LostSentence(const Error& why, const ResumePolicy& policy) {
+  return "the connection is lost (" + why.message + "); trying again for " +
+         DurationText(policy.give_up_after_ns);
 }
 
 void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed) {

@@ -82,6 +82,7 @@ void Declare(CLI::App& app, RunOptions& options) {
                  "kill a forked call that has waited so long for a lock that nobody can open")
       ->type_name("DURATION")
       ->check(RefuseEmpty);
+  AddGiveUpOption(app, options.resume);
   app.add_flag("--explain", options.explain, "say which mode would be taken and why; run nothing");
   AddFormatOption(app, options.format, "text|json|jsonl");
   AddChoice<Labels>(

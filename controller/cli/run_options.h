@@ -6,6 +6,7 @@
 
 #include "brood/v1/job.pb.h"
 #include "controller/cli/context.h"
+#include "controller/client/resume_core.h"
 
 namespace brood::cli {
 
@@ -30,6 +31,7 @@ struct RunOptions {
   bool durable = false;
   std::string call;  // LIBRARY.TASK, or empty for a command
   bool explain = false;
+  ResumePolicy resume;
   OutputFormat format = OutputFormat::kText;
   Labels labels = Labels::kAuto;
   std::vector<std::string> limits;      // name=value

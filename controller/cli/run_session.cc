@@ -8,6 +8,7 @@
 
 #include "common/job/exit_code.h"
 #include "common/job/job_fold.h"
+#include "controller/cli/command.h"
 #include "controller/cli/last_run.h"
 
 namespace brood::cli {
@@ -57,7 +58,7 @@ RunSession::RunSession(const RunOptions& options, const SpecBuilder& builder,
           },
           [this](int fd, int error_number) { OnOutputFailed(fd, error_number); }),
       printer_(options, context, names_, queue_),
-      fan_out_(loop, *this, options.format != OutputFormat::kJson),
+      fan_out_(loop, *this, options.format != OutputFormat::kJson, options.resume),
       interrupts_(context.err_is_terminal) {}
 
 Status RunSession::Connect(const std::vector<HostAddress>& hosts) {
@@ -207,9 +208,7 @@ void RunSession::OnHostEnd(size_t host, const Status& status) {
   hosts_[host].ended = true;
   if (status && !left_) {
     Refuse(host, status->message);
-    for (const auto& [id, job] : hosts_[host].jobs) {
-      if (job.accepted) printer_.HostNote(host, "job " + names_[host] + "/" + id + " may go on");
-    }
+    TellOpenJobs(host);
   }
   hosts_[host].jobs.clear();
   if (input_) input_->GiveUp(host);
@@ -218,6 +217,37 @@ void RunSession::OnHostEnd(size_t host, const Status& status) {
     FillFeed();
   }
   MaybeFinish();
+}
+
+// What somebody needs who goes on by hand.
+void RunSession::TellOpenJobs(size_t host) {
+  for (const auto& [id, job] : hosts_[host].jobs) {
+    const std::string name = "job " + names_[host] + "/" + id;
+    printer_.HostNote(host, name + (job.accepted ? " may go on"
+                                                 : ": the host has not answered; it may never "
+                                                   "have got it"));
+  }
+  const std::string token = fan_out_.resume_token(host);
+  if (!token.empty() && !hosts_[host].jobs.empty()) {
+    printer_.HostNote(host, "to go on from here: brood events -f -w " + names_[host] + " --after " +
+                                token + " ID…");
+  }
+}
+
+void RunSession::OnLinkLost(size_t host, const Error& why) {
+  if (!left_) printer_.HostNote(host, LostSentence(why, options_.resume));
+}
+
+void RunSession::OnLinkBack(size_t host) {
+  if (!left_) printer_.HostNote(host, kBackSentence);
+}
+
+// The agent closes the job's input where its writer is gone: what it makes of a part is not what
+// was asked for.
+void RunSession::OnInputLost(size_t host, const Error& why) {
+  if (left_ || hosts_[host].ended || hosts_[host].jobs.empty()) return;
+  Refuse(host, "input for the job may be lost: " + why.message);
+  if (input_) input_->GiveUp(host);
 }
 
 void RunSession::OnInputTaken(size_t host, bool open) {

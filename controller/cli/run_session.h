@@ -66,6 +66,7 @@ class RunSession final : private FanOut::Observer {
   void FillFeed();
   void EndJob(size_t host, const std::string& job_id);
   void Remember();
+  void TellOpenJobs(size_t host);
 
   void OnSignal(int signal);
   void OnInterrupt();
@@ -86,6 +87,9 @@ class RunSession final : private FanOut::Observer {
   void OnHostEnd(size_t host, const Status& status) override;
   void OnInputTaken(size_t host, bool open) override;
   void OnHost(size_t host, const v1::Host& state) override;
+  void OnLinkLost(size_t host, const Error& why) override;
+  void OnLinkBack(size_t host) override;
+  void OnInputLost(size_t host, const Error& why) override;
 
   const RunOptions& options_;
   const SpecBuilder& builder_;

@@ -23,6 +23,7 @@ struct Options {
   std::string hosts;
   std::vector<std::string> words;
   OutputFormat format = OutputFormat::kText;
+  ResumePolicy resume;
 };
 
 int Run(const Options& options, Context& context) {
@@ -38,11 +39,16 @@ int Run(const Options& options, Context& context) {
       *job.mutable_spec() = found.job.spec();
     }
   }
-  const WatchEnd end =
-      Watch(watched, {"", "", true, false}, [&](size_t host, const v1::Event& event) {
-        const auto at = ends.find({host, event.job_id()});
-        if (at != ends.end()) FoldEvent(event, &at->second);
-      });
+  WatchOptions watch;
+  watch.follow = true;
+  watch.resume = options.resume;
+  watch.note = [&](size_t host, const std::string& sentence) {
+    context.Note(watched[host].host.name, sentence);
+  };
+  const WatchEnd end = Watch(watched, watch, [&](size_t host, const v1::Event& event) {
+    const auto at = ends.find({host, event.job_id()});
+    if (at != ends.end()) FoldEvent(event, &at->second);
+  });
   if (end.signal != 0) return DieOf(end.signal);
   int code = kExitOk;
   for (size_t i = 0; i < watched.size(); ++i) {
@@ -72,6 +78,7 @@ Command WaitCommand() {
             auto options = std::make_shared<Options>();
             AddHostsOption(app, options->hosts);
             AddFormatOption(app, options->format, "text|jsonl");
+            AddGiveUpOption(app, options->resume);
             AddJobWords(app, options->words);
             return [options, &context] { return Run(*options, context); };
           }};

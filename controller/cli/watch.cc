@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/base/event_loop.h"
+#include "controller/cli/command.h"
 #include "controller/cli/signal_source.h"
 #include "controller/client/each_host.h"
 #include "controller/client/event_stream.h"
@@ -84,6 +85,20 @@ void ReadAll(const std::vector<HostAddress>& hosts, const Reading& read, OpenStr
   (*signals)->Detach();
 }
 
+ResumeOptions Resume(const WatchOptions& options, size_t host, absl::Mutex* one_at_a_time) {
+  ResumeOptions resume{options.resume, nullptr, nullptr};
+  if (!options.note) return resume;
+  resume.lost = [&options, host, one_at_a_time](const Error& why) {
+    absl::MutexLock lock(one_at_a_time);
+    options.note(host, LostSentence(why, options.resume));
+  };
+  resume.back = [&options, host, one_at_a_time] {
+    absl::MutexLock lock(one_at_a_time);
+    options.note(host, kBackSentence);
+  };
+  return resume;
+}
+
 }  // namespace
 
 WatchEnd Watch(const std::vector<HostJobs>& jobs, const WatchOptions& options,
@@ -95,7 +110,8 @@ WatchEnd Watch(const std::vector<HostJobs>& jobs, const WatchOptions& options,
   const auto read = [&](size_t host, Connection& connection) -> Status {
     size_t first = 0;
     do {
-      EventStream stream(connection, Request(jobs[host].ids, first, options));
+      EventStream stream(connection, Request(jobs[host].ids, first, options),
+                         Resume(options, host, &one_at_a_time));
       if (!streams.Add(&stream)) return Ok();
       for (v1::WatchEventsResponse batch; stream.NextBatch(&batch);) {
         absl::MutexLock lock(&one_at_a_time);
@@ -113,13 +129,14 @@ WatchEnd Watch(const std::vector<HostJobs>& jobs, const WatchOptions& options,
 }
 
 WatchEnd WatchCells(const std::vector<HostAddress>& hosts, const v1::WatchMemoryRequest& request,
+                    const WatchOptions& options,
                     const std::function<void(size_t host, const v1::Event& event)>& event) {
   WatchEnd end;
   end.resume_tokens.resize(hosts.size());
   OpenStreams streams;
   absl::Mutex one_at_a_time;
   const auto read = [&](size_t host, Connection& connection) -> Status {
-    MemoryStream stream(connection, request);
+    MemoryStream stream(connection, request, Resume(options, host, &one_at_a_time));
     if (!streams.Add(&stream)) return Ok();
     for (v1::WatchMemoryResponse batch; stream.NextBatch(&batch);) {
       absl::MutexLock lock(&one_at_a_time);

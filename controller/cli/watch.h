@@ -9,6 +9,7 @@
 #include "brood/v1/parent_service.pb.h"
 #include "controller/cli/by_host.h"
 #include "controller/cli/context.h"
+#include "controller/client/resume_core.h"
 
 namespace brood::cli {
 
@@ -18,6 +19,9 @@ struct WatchOptions {
   std::string run_id;
   bool follow = false;
   bool include_output = false;
+  ResumePolicy resume;
+  // What there is to say of a host's connection; one call at a time, not beside `event`.
+  std::function<void(size_t host, const std::string& sentence)> note;
 };
 
 // Streams the events of the jobs (of all, where no ids are given) of several hosts at
@@ -33,6 +37,7 @@ WatchEnd Watch(const std::vector<HostJobs>& jobs, const WatchOptions& options,
 
 // The same for the writes of cells, from now on and until the parents end.
 WatchEnd WatchCells(const std::vector<HostAddress>& hosts, const v1::WatchMemoryRequest& request,
+                    const WatchOptions& options,
                     const std::function<void(size_t host, const v1::Event& event)>& event);
 
 }  // namespace brood::cli

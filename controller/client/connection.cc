@@ -14,12 +14,14 @@
 namespace brood {
 namespace {
 
-// The other side allows a ping every 10 s (its minimum), so that 20 s is polite;
-// 10 s without an answer is a dead host.
-constexpr int kKeepaliveMilliseconds = 20'000;
-constexpr int kKeepaliveTimeoutMilliseconds = 10'000;
+// The other side allows a ping every 5 s, so that 10 s is polite; one that is not answered within
+// 5 s shows a dead host. Streams go on over a link that was given up too early.
+constexpr int kKeepaliveMilliseconds = 10'000;
+constexpr int kKeepaliveTimeoutMilliseconds = 5'000;
 // A host that does not answer the connect within that is taken as down.
 constexpr int kConnectMilliseconds = 5'000;
+// And so long one try to reach a lost host again takes: then it counts as failed.
+constexpr std::chrono::milliseconds kReconnectWait{500};
 // Answers are at most 1 MiB; the rest is room for the headers of old agents.
 constexpr int kReceiveBytesMax = 4 << 20;
 
@@ -127,6 +129,16 @@ Error CallError(const HostAddress& address, const grpc::Status& status) {
     error.message = "the agent at '" + address.target + "' did not answer in time";
   }
   return error;
+}
+
+void PrepareRetry(Connection& connection) {
+  // Where it does not come back, the call says that nobody is there.
+  if (connection.address().bring_back) (void)connection.address().bring_back();
+  const std::shared_ptr<grpc::Channel>& channel = connection.stubs().channel;
+  grpc::experimental::ChannelResetConnectionBackoff(channel.get());
+  // The transport connects while somebody waits for it: a call made meanwhile would fail at once,
+  // and leave the connecting to a look that it takes every 5 s.
+  channel->WaitForConnected(std::chrono::system_clock::now() + kReconnectWait);
 }
 
 Result<std::unique_ptr<Connection>> Connection::Open(HostAddress address) {

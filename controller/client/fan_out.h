@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,12 +15,14 @@
 #include "common/base/error.h"
 #include "common/base/event_loop.h"
 #include "controller/client/connection.h"
+#include "controller/client/resume_core.h"
 
 namespace brood {
 
-// Runs jobs on many hosts at once, one RunJobs call each. Everything here, and
-// every call to the observer, happens in the loop's thread; a slow or dead host
-// delays no other. At most one message of each host is in memory.
+// Runs jobs on many hosts at once, one RunJobs call each; a call that breaks is made again, as
+// RunStream does it (run_stream.h). Everything here, and every call to the observer, happens in the
+// loop's thread; a slow or dead host delays no other. At most one message of each host is in
+// memory.
 class FanOut {
  public:
   // What happens, by the host's number as AddHost gave it.
@@ -30,9 +33,16 @@ class FanOut {
     virtual void OnSubmitted(size_t host, const v1::SubmittedJob& job) = 0;
     // One event of a job of this call.
     virtual void OnEvent(size_t host, const v1::Event& event) = 0;
-    // The host's call has ended: with all jobs cleaned, or with an error that
+    // The host's run has ended: with all jobs cleaned, or with an error that
     // leaves its jobs' fate unknown. Called once per host.
     virtual void OnHostEnd(size_t host, const Status& status) = 0;
+    // In turns: the link to the host is lost, and the first try to get it back has failed; it is
+    // there again. A link that comes back at once is not spoken of.
+    virtual void OnLinkLost(size_t /*host*/, const Error& /*why*/) {}
+    virtual void OnLinkBack(size_t /*host*/) {}
+    // Input that was written may not have reached the job: the link was lost, and the agent then
+    // closes the job's input.
+    virtual void OnInputLost(size_t /*host*/, const Error& /*why*/) {}
     // The host has taken what WriteInput gave, or does not want more (`open` false).
     virtual void OnInputTaken(size_t host, bool open) = 0;
     // What AskHost has brought.
@@ -40,13 +50,13 @@ class FanOut {
   };
 
   // `include_output`: OUTPUT events carry their bytes. Both must outlive it.
-  FanOut(EventLoop& loop, Observer& observer, bool include_output);
+  FanOut(EventLoop& loop, Observer& observer, bool include_output, ResumePolicy policy = {});
   // Breaks off what is still open; jobs go on.
   ~FanOut();
   FanOut(const FanOut&) = delete;
   FanOut& operator=(const FanOut&) = delete;
 
-  // Opens the call to a host; the connection must outlive this object.
+  // Opens the run of a host; the connection must outlive this object.
   size_t AddHost(Connection& connection);
   // Queues jobs for a host, in messages of at most 64.
   void Submit(size_t host, std::vector<v1::JobSubmission> jobs);
@@ -66,6 +76,8 @@ class FanOut {
 
   // Asks for the end of these jobs; failures are left to the events to show.
   void Cancel(size_t host, const std::vector<std::string>& job_ids);
+  // The token to watch a host's jobs by after its end; empty if nothing of them was seen.
+  std::string resume_token(size_t host) const;
   // Breaks all calls off; OnHostEnd follows with CANCELLED, the jobs go on.
   void BreakOff();
 
@@ -74,15 +86,18 @@ class FanOut {
   template <typename Reactor, typename Self>
   class LoopCall;
   class HostCall;
+  class HostRun;
   class InputCall;
   struct HostQuestion;
 
   EventLoop& loop_;
   Observer& observer_;
   const bool include_output_;
+  const ResumePolicy policy_;
+  std::mt19937_64 random_;
   bool paused_ = false;
   const std::shared_ptr<OpenCalls> open_calls_;
-  std::vector<std::shared_ptr<HostCall>> hosts_;
+  std::vector<std::shared_ptr<HostRun>> hosts_;
   // By host and job id.
   std::map<std::pair<size_t, std::string>, std::shared_ptr<InputCall>> inputs_;
   std::vector<std::shared_ptr<HostQuestion>> questions_;

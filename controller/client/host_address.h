@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
+
+#include "common/base/error.h"
 
 namespace brood {
 
@@ -13,6 +16,8 @@ struct HostAddress {
   std::string target;
   // The inventory says `insecure = true`: plain TCP is allowed, to loopback only.
   bool insecure = false;
+  // Starts its agent again if it has died; none where nobody here can. May take seconds.
+  std::function<Status()> bring_back = nullptr;
 };
 
 // Name of the local agent in job ids: "local/ID".

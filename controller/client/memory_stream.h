@@ -7,15 +7,16 @@
 #include "brood/v1/parent_service.pb.h"
 #include "common/base/error.h"
 #include "controller/client/connection.h"
+#include "controller/client/resume_options.h"
 
 namespace brood {
 
-// Watches cells of a parent: WatchMemory. Not made again when it breaks: what is
-// written while nobody watches makes no events, so a new call is a new watch. For
-// one thread.
+// Watches cells of a parent: WatchMemory. When the call breaks it is made again
+// (resume_options.h). What is written meanwhile makes no events where nobody else watches:
+// a GAP with observer CONTROLLER and no cursors says so. For one thread.
 class MemoryStream {
  public:
-  MemoryStream(Connection& connection, v1::WatchMemoryRequest request);
+  MemoryStream(Connection& connection, v1::WatchMemoryRequest request, ResumeOptions options = {});
   ~MemoryStream();
   MemoryStream(const MemoryStream&) = delete;
   MemoryStream& operator=(const MemoryStream&) = delete;
@@ -31,7 +32,6 @@ class MemoryStream {
 
  private:
   struct Call;
-  Connection& connection_;
   const std::unique_ptr<Call> call_;
 };
 

@@ -14,8 +14,9 @@ namespace brood {
 
 // What a connection is made of; seen by the sources of this folder only.
 struct Connection::Stubs {
-  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
-      : jobs(channel), parents(channel), hosts(channel) {}
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& to)
+      : channel(to), jobs(to), parents(to), hosts(to) {}
+  const std::shared_ptr<grpc::Channel> channel;
   v1::JobService::Stub jobs;
   v1::ParentService::Stub parents;
   v1::HostService::Stub hosts;
@@ -24,5 +25,9 @@ struct Connection::Stubs {
 // The call's status as an error that names the host where the transport has only
 // said that it could not reach it.
 Error CallError(const HostAddress& address, const grpc::Status& status);
+
+// Before a call that is made again: brings a local agent back, and has the transport connect.
+// Blocks up to half a second, and while an agent starts.
+void PrepareRetry(Connection& connection);
 
 }  // namespace brood

@@ -6,11 +6,12 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../testing"))
-from local_world import LocalWorld  # noqa: E402
+from local_world import BROOD, LocalWorld  # noqa: E402
 
 
 class LocalAgentDiesTest(LocalWorld):
@@ -36,6 +37,33 @@ class LocalAgentDiesTest(LocalWorld):
         waited = self.brood("wait", job)
         self.assertEqual(waited.returncode, 0, waited.stderr)
         self.assertEqual(self.brood("logs", job).stdout, "done\n")
+
+    def start(self, *words):
+        process = subprocess.Popen(
+            [BROOD, *words], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.addCleanup(process.communicate)
+        return process
+
+    def test_what_follows_a_job_goes_on_when_its_agent_dies(self):
+        gate = self.folder + "/gate"
+        script = f"echo one; while [ ! -e {gate} ]; do sleep 0.02; done; echo two; exit 3"
+        run = self.start("run", "--", "sh", "-c", script)
+        self.assertEqual(run.stdout.readline(), "one\n")
+        logs = self.start("logs", "-f", "last")
+        self.assertEqual(logs.stdout.readline(), "one\n")
+        events = self.start("events", "-f", "-o", "jsonl", "last")
+        first = json.loads(events.stdout.readline())
+        self.assertIn("received", first)
+        self.kill_agent()
+        open(gate, "w").close()
+        for process, out in ((run, "two\n"), (logs, "two\n")):
+            self.assertEqual(process.communicate(timeout=60)[0], out)
+        self.assertEqual((run.returncode, logs.returncode), (3, 0))
+        rest = [json.loads(line) for line in events.communicate(timeout=60)[0].splitlines()]
+        self.assertEqual(events.returncode, 0)
+        self.assertEqual([int(event["seq"]) for event in rest], list(range(2, len(rest) + 2)))
+        self.assertIn("cleaned", rest[-1])
 
     def test_a_stopped_agent_does_not(self):
         self.assertEqual(self.brood("agent", "stop").returncode, 0)

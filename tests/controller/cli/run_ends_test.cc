@@ -128,12 +128,13 @@ TEST(RunEndsTest, SaysThatAJobMayGoOnWhenItsAgentGoesAway) {
   auto agent =
       std::make_unique<FakeAgent>(world.Path("a1.sock"), "a1", Always(RunsUntilCancelled("up\n")));
   world.NameHost("a1");
-  Program run(world.Setup({"run", "-w", "a1", "sleep"}));
+  Program run(world.Setup({"run", "-w", "a1", "--give-up-after", "300ms", "sleep"}));
   ASSERT_TRUE(run.AwaitOut("up\n"));
   const std::string id = agent->submissions().at(0).job_id();
   agent.reset();
   const ProgramEnd end = run.End();
   EXPECT_EQ(end.exit_code, 125);
+  EXPECT_THAT(end.err, HasSubstr("the connection is lost"));
   EXPECT_THAT(end.err, HasSubstr("a1/" + id + " may go on"));
 }
 

@@ -148,7 +148,7 @@ TEST_F(ClientTest, EndsAStreamThatNobodyServesWhenPatienceIsOver) {
   const auto connection = Connect("nobody");
   v1::WatchEventsRequest request;
   request.set_follow(true);
-  EventStream stream(*connection, request, std::chrono::milliseconds(100));
+  EventStream stream(*connection, request);
   v1::WatchEventsResponse batch;
   EXPECT_FALSE(stream.NextBatch(&batch));
   ASSERT_TRUE(stream.Finish());
