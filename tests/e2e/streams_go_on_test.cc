@@ -77,7 +77,7 @@ TEST_P(FaultsTest, AWatchHandsEachEventOnOnceAndInOrder) {
   AgentProcess agent;
   std::vector<v1::JobSubmission> jobs;
   for (int i = 0; i < 30; ++i) {
-    jobs.push_back(CommandJob("j" + std::to_string(i),
+    jobs.push_back(CommandJob("watched" + std::to_string(i),
                               {"sh", "-c", "head -c 60000 /dev/zero; echo; echo two >&2"}));
   }
   agent.Run(jobs, false);
@@ -220,13 +220,13 @@ TEST(StreamsGoOnTest, ARunAWatchAndAnOutputGoOnWhenTheAgentIsKilled) {
   AgentProcess agent;
   const auto connection = Connect(agent);
   RunStream run(*connection, true);
-  ASSERT_FALSE(run.Submit({InTwoParts(agent, "j")}));
+  ASSERT_FALSE(run.Submit({InTwoParts(agent, "parts")}));
   std::atomic<int> ready{0};
   std::string watched;
   std::vector<uint64_t> seqs;
   std::string read;
   const auto wait_for_job = [&] {
-    agent.WaitFor("j", [](const v1::Event& event) { return event.has_output(); });
+    agent.WaitFor("parts", [](const v1::Event& event) { return event.has_output(); });
   };
   std::string ran;
   std::vector<uint64_t> run_seqs;
@@ -243,7 +243,7 @@ TEST(StreamsGoOnTest, ARunAWatchAndAnOutputGoOnWhenTheAgentIsKilled) {
   wait_for_job();
   std::thread watcher([&] {
     v1::WatchEventsRequest request;
-    request.add_job_ids("j");
+    request.add_job_ids("parts");
     request.set_follow(true);
     request.set_include_output(true);
     EventStream stream(*connection, request);
@@ -258,7 +258,7 @@ TEST(StreamsGoOnTest, ARunAWatchAndAnOutputGoOnWhenTheAgentIsKilled) {
   });
   std::thread reader([&] {
     v1::ReadOutputRequest request;
-    request.set_job_id("j");
+    request.set_job_id("parts");
     request.set_stream(v1::STREAM_STDOUT);
     request.set_follow(true);
     OutputStream stream(*connection, request);
@@ -315,7 +315,7 @@ TEST(StreamsGoOnTest, OutputIsExactOverManyReconnects) {
   const auto sound = Connect(agent);
   const auto faulty = Connect(proxy.address());
   for (int i = 0; i < kJobs; ++i) {
-    const std::string id = "j" + std::to_string(i);
+    const std::string id = "exact" + std::to_string(i);
     const std::string sums = agent.directory() + "/" + id;
     v1::SubmitJobsRequest submit;
     *submit.add_jobs() = CommandJob(
