@@ -147,7 +147,9 @@ std::optional<uint64_t> Core::ForgetOldest() {
   const CoreJob& old = *Get(key);
   // Most jobs print nothing, and have no file to remove. What an earlier agent kept and did not
   // live to say is not in the count.
-  const bool has_files = old.replayed || old.view.stdout_bytes() + old.view.stderr_bytes() > 0;
+  const bool has_files = old.replayed || old.view.spec().has_output() ||
+                         old.view.stdout_bytes() + old.view.stderr_bytes() > 0;
+  output_kept_ -= old.output_counted;
   KnownId id;
   id.hash = HashOfJobId(old.view.job_id());
   id.first_cursor = old.first_cursor;
@@ -166,6 +168,9 @@ void Core::CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed
   job->output_closed = true;
   *Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_output_closed() = closed;
   Emit(job, batch);
+  CountOutput(job);
+  if (job->output_counted > 0) closed_outputs_.push_back(job->key);
+  FreeOutputs(batch);
   // The start slot and the read ends are free again.
   if (Current(job->parent) != nullptr)
     batch->effects.push_back(DrainedEffect{job->parent, job->key});

@@ -37,6 +37,7 @@ struct CoreOptions {
   uint32_t queue_limit = 0;
   v1::Mode default_mode = v1::MODE_FORK;
   size_t ended_jobs_kept = kEndedJobsKept;
+  uint64_t output_bytes_kept = 0;  // of all jobs; 0: no bound
 };
 
 // Fills `state` with what a replay of the job's events builds.
@@ -94,6 +95,8 @@ class Core {
   void OnMemory(Instant now, const MemoryFact& fact, Batch* batch);
   void OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset, uint64_t length,
                 Batch* batch);
+  // A stream went past the limit at which the job is to be ended.
+  void OnOutputLimit(Instant now, uint64_t job_key, v1::Stream stream, Batch* batch);
   void OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed, Batch* batch);
   void OnSignalled(Instant now, const SignalledFact& fact, Batch* batch);
   void OnDescendant(Instant now, uint64_t job_key, const v1::Unit& unit, bool exited, Batch* batch);
@@ -211,6 +214,9 @@ class Core {
   // have files.
   std::optional<uint64_t> ForgetOldest();
   void TellOutput(Instant now, CoreJob* job, Batch* batch);
+  void TellOutputLimit(Instant now, CoreJob* job, Batch* batch);
+  void CountOutput(CoreJob* job);
+  void FreeOutputs(Batch* batch);
   void CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch);
   void CleanIfDone(Instant now, CoreJob* job, Batch* batch);
   void AskAdopter(const CoreJob& job, Batch* batch);
@@ -237,7 +243,9 @@ class Core {
   std::vector<uint64_t> just_ended_;
   // Replayed jobs that had ended and whose output had not: their parent has their streams.
   std::vector<uint64_t> unclosed_;
-  std::vector<uint64_t> forgotten_;  // while the journal is replayed
+  std::vector<uint64_t> forgotten_;      // while the journal is replayed
+  std::deque<uint64_t> closed_outputs_;  // jobs whose output is closed and kept, oldest first
+  uint64_t output_kept_ = 0;             // the disk's bytes of all jobs' output
   std::map<std::string, ParentEntry> parents_;
   std::deque<v1::Parent> ended_parents_;
   std::set<std::string> crashed_libraries_;

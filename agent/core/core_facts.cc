@@ -58,6 +58,7 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
     if (job->is_thread() && job->kill_at == 0)
       ArmTimer(now.boot.ns + job->kill_grace_ns, job, TimerKind::kKill);
   }
+  TellOutputLimit(now, job, batch);
 }
 
 void Core::OnSlot(const ParentKey& parent, uint64_t job_key, uint32_t attempt, uint32_t slot) {
@@ -154,42 +155,6 @@ void Core::OnMemory(Instant now, const MemoryFact& fact, Batch* batch) {
   if (job == nullptr || !job->started()) return;
   *Begin(now, job, v1::OBSERVER_JOB, fact.evidence).mutable_memory() = fact.memory;
   Emit(job, batch);
-}
-
-void Core::OnOutput(Instant now, uint64_t job_key, v1::Stream stream, uint64_t offset,
-                    uint64_t length, Batch* batch) {
-  CoreJob* const job = Get(job_key);
-  if (job == nullptr || job->output_closed) return;
-  uint64_t& end = job->output_ends[stream == v1::STREAM_STDERR];
-  end = std::max(end, offset + length);
-  // The bytes may be here before the note of the start is.
-  if (job->started()) TellOutput(now, job, batch);
-}
-
-void Core::TellOutput(Instant now, CoreJob* job, Batch* batch) {
-  for (const v1::Stream stream : {v1::STREAM_STDOUT, v1::STREAM_STDERR}) {
-    // What an earlier agent kept but did not live to say is said now too.
-    uint64_t at = stream == v1::STREAM_STDOUT ? job->view.stdout_bytes() : job->view.stderr_bytes();
-    const uint64_t end = job->output_ends[stream == v1::STREAM_STDERR];
-    while (at < end) {
-      const uint64_t part = std::min(end - at, kOutputEventBytes);
-      v1::Output* const output =
-          Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_output();
-      output->set_stream(stream);
-      output->set_offset(at);
-      output->set_length(part);
-      Emit(job, batch);
-      at += part;
-    }
-  }
-}
-
-void Core::OnOutputClosed(Instant now, uint64_t job_key, const v1::OutputClosed& closed,
-                          Batch* batch) {
-  CoreJob* const job = Get(job_key);
-  if (job == nullptr) return;
-  CloseOutput(now, job, closed, batch);
-  CleanIfDone(now, job, batch);
 }
 
 void Core::OnSignalled(Instant now, const SignalledFact& fact, Batch* batch) {

@@ -57,6 +57,8 @@ struct CoreJob {
   bool awaits_tree = false;
   std::vector<v1::Unit> survivors;   // said once its output is closed
   uint64_t output_ends[2] = {0, 0};  // kept bytes, told or to be told once it has started
+  uint64_t output_counted = 0;       // of what all jobs' output takes
+  v1::Stream over_limit = v1::STREAM_UNSPECIFIED;  // the stream that went past its limit
   v1::EndCause cause = v1::END_CAUSE_UNSPECIFIED;
   int64_t kill_grace_ns = 0;
   bool pending_said = false;

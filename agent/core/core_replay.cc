@@ -106,7 +106,10 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   if (event.has_reparented()) job.reparented = true;
   if (event.has_stuck_suspected()) job.stuck_said = true;
   if (event.has_timed_out()) job.cause = v1::END_CAUSE_TIMED_OUT;
+  if (event.has_output_limit()) job.cause = v1::END_CAUSE_OUTPUT_LIMIT;
   if (event.has_output_closed()) job.output_closed = true;
+  if (event.has_output() || event.has_output_closed()) CountOutput(&job);
+  if (event.has_output_closed() && job.output_counted > 0) closed_outputs_.push_back(job_key);
   if (job.view.state() == v1::JOB_STATE_ENDED && !job.ended) {
     job.ended = true;
     ended_.push_back(job_key);
@@ -117,6 +120,8 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
 void Core::EndReplay(Instant now, Batch* batch) {
   for (const uint64_t job_key : std::exchange(forgotten_, {}))
     batch->effects.push_back(ForgetJobEffect{job_key});
+  // Those that were freed are so again.
+  FreeOutputs(batch);
   for (auto& entry : parents_) {
     // Not yet known to live: the supervisor will say.
     if (entry.second.state != v1::PARENT_STATE_ENDED)

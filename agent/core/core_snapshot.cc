@@ -31,8 +31,10 @@ void FillJobState(const CoreJob& job, internal::v1::JobState* state) {
   state->set_ended(job.ended);
   state->set_output_closed(job.output_closed);
   // Of the other causes there is no event before the end's: the next agent finds them anew.
-  if (job.cause == v1::END_CAUSE_CANCELLED || job.cause == v1::END_CAUSE_TIMED_OUT)
+  if (job.cause == v1::END_CAUSE_CANCELLED || job.cause == v1::END_CAUSE_TIMED_OUT ||
+      job.cause == v1::END_CAUSE_OUTPUT_LIMIT) {
     state->set_cause(job.cause);
+  }
   state->set_kill_grace_ns(job.kill_grace_ns);
   state->set_boot_id(job.boot_id);
 }
@@ -91,6 +93,11 @@ void Core::Restore(const internal::v1::CoreState& state, const std::vector<Known
   crashed_libraries_ = {state.crashed_libraries().begin(), state.crashed_libraries().end()};
   for (const uint64_t job_key : state.ended_keys()) {
     if (Find(job_key) != nullptr) ended_.push_back(job_key);
+  }
+  for (const auto& [job_key, job] : jobs_) CountOutput(job.get());
+  for (const uint64_t job_key : ended_) {
+    const CoreJob* const job = Find(job_key);
+    if (job->output_closed && job->output_counted > 0) closed_outputs_.push_back(job_key);
   }
   ids_.StartAt(state.known_ids() - ids.size());
   for (const KnownId& id : ids) ids_.Add(id, false);

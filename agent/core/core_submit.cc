@@ -222,6 +222,7 @@ void Core::SendStart(const CoreJob& job, Batch* batch) {
   StartJobEffect start;
   start.parent = job.parent;
   FillStartFrame(job, options_.host, &start.job);
+  if (job.view.spec().output().ByteSizeLong() > 0) start.output = job.view.spec().output();
   batch->effects.push_back(std::move(start));
 }
 

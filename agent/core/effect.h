@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -9,6 +10,7 @@
 
 #include "agent/journal/journal.h"
 #include "brood/internal/v1/frames.pb.h"
+#include "brood/v1/job.pb.h"
 
 namespace brood {
 
@@ -24,6 +26,8 @@ struct ParentKey {
 struct StartJobEffect {
   ParentKey parent;
   internal::v1::StartJob job;
+  // Where its output is kept in another way than that of most: to be prepared before.
+  std::optional<v1::OutputSettings> output;
 };
 // A signal to a job's leader or group: through its parent while that lives,
 // else by pid and start. The answer is OnSignalled.
@@ -79,7 +83,7 @@ struct EndParentEffect {
 struct KillParentEffect {
   ParentKey parent;
 };
-// The job is forgotten: so may be its output.
+// The job is forgotten, or there is no room for its output: delete that.
 struct ForgetJobEffect {
   uint64_t job_key = 0;
 };

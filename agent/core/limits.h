@@ -29,6 +29,11 @@ inline constexpr int kSurvivorsNamed = 100;
 // Slots by default, times the CPUs: processes mostly wait for I/O, threads cost little.
 inline constexpr uint32_t kProcessSlotsPerCpu = 4;
 inline constexpr uint32_t kThreadSlotsPerCpu = 64;
+// Output kept of all jobs together, as a disk counts it: what a host can spare. Beyond, that of the
+// jobs whose output was closed first goes.
+inline constexpr uint64_t kOutputBytesKept = uint64_t{8} << 30;
+// What the smallest file takes on a disk.
+inline constexpr uint64_t kDiskBlockBytes = 4096;
 // An output event covers at most one read chunk of the API.
 inline constexpr uint64_t kOutputEventBytes = 64 << 10;
 

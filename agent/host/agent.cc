@@ -112,12 +112,14 @@ Status Agent::Open() {
   core.queue_limit = options_.queue_limit;
   core.default_mode = options_.default_mode;
   core.ended_jobs_kept = options_.ended_jobs;
+  core.output_bytes_kept = options_.output_bytes_kept;
   core_ = std::make_unique<Core>(core);
   if (Status failed = Replay()) return failed;
   Result<std::unique_ptr<Spool>> spool =
       Spool::Open(options_.state_directory + "/spool", loop_, this);
   if (!spool) return spool.error();
   spool_ = std::move(*spool);
+  spool_->RemoveUnknown([this](uint64_t job_key) { return core_->Find(job_key) != nullptr; });
   inputs_ = std::make_unique<JobInputs>(loop_, [this](uint64_t job_key) {
     return sequencer_->Look([&](const Core& look) {
       const CoreJob* const job = look.Find(job_key);
@@ -146,6 +148,7 @@ Status Agent::Open() {
   strangers_ = std::make_unique<StrangerWatch>(loop_);
   if (Status failed = OpenSupervisor()) return failed;
   AdoptParents();
+  FindOutputs();
   sequencer_->Commit();
   processes_ = std::make_unique<ProcessWatch>(options_.name, sequencer_.get(),
                                               [this] { return supervisor_pid_.load(); });
@@ -309,26 +312,6 @@ void Agent::RecoverLater() {
     if (!journal_in_trouble_) return;
     sequencer_->Recover();
     RecoverLater();
-  });
-}
-
-void Agent::OnOutput(uint64_t job_key, OutputStream stream, uint64_t offset, uint64_t length) {
-  sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
-    core.OnOutput(now, job_key,
-                  stream == OutputStream::kStdout ? v1::STREAM_STDOUT : v1::STREAM_STDERR, offset,
-                  length, batch);
-  });
-}
-
-void Agent::OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) {
-  v1::OutputClosed event;
-  event.set_stdout_bytes(closed.stdout_bytes);
-  event.set_stderr_bytes(closed.stderr_bytes);
-  event.set_dropped_bytes(closed.dropped_bytes);
-  event.set_held_open(closed.held_open);
-  event.set_may_be_cut(maybe_cut_.erase(job_key) > 0);
-  sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
-    core.OnOutputClosed(now, job_key, event, batch);
   });
 }
 

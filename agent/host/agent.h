@@ -101,8 +101,12 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnSupervisorGone() override;
   // Spool::Listener
   void OnOutput(uint64_t job_key, OutputStream stream, uint64_t offset, uint64_t length) override;
+  void OnOutputLimit(uint64_t job_key, OutputStream stream) override;
   void OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) override;
 
+  // False if it cannot be: then the job has failed to start.
+  bool PrepareOutput(StartJobEffect* start);
+  void FindOutputs();
   void EndRound();
   void RecoverLater();
   void ForgetLifeOf(uint64_t ended_job);

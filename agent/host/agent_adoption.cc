@@ -119,6 +119,7 @@ void Agent::ReopenStreams(const ParentKey& ended, const std::vector<StartSlot>& 
     }
   });
   for (const Job& job : jobs) {
+    if (spool_->IsFile(job.key)) continue;  // Nothing is between it and its files.
     const auto start = std::find_if(starts.begin(), starts.end(), [&job](const StartSlot& slot) {
       return slot.job_key == job.key && slot.claim == kClaimedByChild;
     });

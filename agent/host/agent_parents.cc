@@ -88,6 +88,7 @@ void Agent::OnEffects(std::vector<Effect> effects) {
     std::visit(
         Cases{
             [&](StartJobEffect& start) {
+              if (!PrepareOutput(&start)) return;
               Outgoing& out = to(start.parent);
               internal::v1::ToParent& frame = start.job.task().empty() ? out.commands : out.main;
               out.bytes += start.job.ByteSizeLong();

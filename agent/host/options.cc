@@ -9,10 +9,13 @@
 
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "agent/spool/spool.h"
 #include "common/base/paths.h"
 #include "common/base/version.h"
+#include "common/job/byte_size.h"
 #include "common/job/duration.h"
 #include "common/job/job_id.h"
+#include "common/job/limits.h"
 
 namespace brood {
 namespace {
@@ -32,6 +35,8 @@ constexpr uint64_t kRetainBytesMax = uint64_t{1} << 40;
 constexpr char kRetainAgeDefault[] = "30d";
 // Less would cut off clients that are merely busy.
 constexpr std::chrono::milliseconds kReaderPatienceMin{100};
+// What a spec means that does not say is what the spool does with it.
+static_assert(kStreamBytesDefault == kSpoolStreamBytesMax);
 
 std::string HostName() {
   char name[256] = {};
@@ -84,6 +89,7 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   std::string mode = "fork";
   std::string retain_age = kRetainAgeDefault;
   options.retain_bytes = kRetainBytesDefault;
+  std::string output_kept;
   bool insecure = false;
   CLI::App app("brood-agent: runs a host's jobs and serves them over gRPC", "brood-agent");
   app.set_version_flag("--version", kVersion);
@@ -114,6 +120,10 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
                  "Events are kept up to so many bytes (default: 268435456)")
       ->check(CLI::Range(kRetainBytesMin, kRetainBytesMax));
   app.add_option("--retain-age", retain_age, "... and for so long; 0: however long (default: 30d)");
+  app.add_option(
+         "--output-kept", output_kept,
+         "Output kept of all jobs together, such as 500M (default: 8G); the oldest goes first")
+      ->type_name("SIZE");
   app.add_option("--ready-fd", options.ready_fd, "Descriptor to write one byte to once it serves")
       ->group("");
   try {
@@ -133,6 +143,15 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
                             std::chrono::nanoseconds(reader_patience->nanos());
   if (options.reader_patience < kReaderPatienceMin) {
     return FieldError("--reader-patience", "'" + patience + "' is too short; take 100ms or more");
+  }
+  options.output_bytes_kept = kOutputBytesKept;
+  if (!output_kept.empty()) {
+    const Result<uint64_t> bytes = ParseByteSize(output_kept, "--output-kept");
+    if (!bytes) return bytes.error();
+    if (*bytes < kStreamBytesMin) {
+      return FieldError("--output-kept", "'" + output_kept + "' is too little; give at least 64K");
+    }
+    options.output_bytes_kept = *bytes;
   }
   options.default_mode = mode == "thread" ? v1::MODE_THREAD : v1::MODE_FORK;
   if (options.name.empty()) options.name = HostName();

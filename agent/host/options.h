@@ -30,6 +30,7 @@ struct AgentOptions {
   // Of the journal: events beyond so many bytes, or older than that (0: however old), go.
   uint64_t retain_bytes = 0;
   int64_t retain_ns = 0;
+  uint64_t output_bytes_kept = 0;
   int ready_fd = -1;
   // Not to serve, but to check this journal's folder; empty: to serve.
   std::string check_journal;

@@ -55,6 +55,8 @@ void Forker::StartWaiting() {
     parts_.streams->Announce(keys);
     for (const std::unique_ptr<ForkedCall>& call : batch) {
       Fork(call.get());
+      // At once: while we have a file of its output open, the agent cannot know that nobody has.
+      *call->pipes() = JobPipes();
       parts_.notes->RingSometimes();
     }
     parts_.notes->RingAfterRound();
@@ -101,7 +103,7 @@ std::unique_ptr<ForkedCall> Forker::Prepare() {
     FailPrepared(*call, ChildStepName(fault), error_number, ErrnoError(error_number, what).message);
     return nullptr;
   }
-  Result<JobPipes> pipes = MakeJobPipes(call->job().stdin_stream(), &error_number);
+  Result<JobPipes> pipes = MakeJobPipes(call->job(), &error_number);
   if (!pipes) {
     FailPrepared(*call, ChildStepName(ChildStep::kPipe), error_number, pipes.error().message);
     return nullptr;

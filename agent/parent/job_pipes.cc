@@ -31,6 +31,16 @@ Status MakeOutput(UniqueFd* read, UniqueFd* write, uint64_t* inode, int* error_n
   return Ok();
 }
 
+// Appended to, so that what several processes write does not overwrite each other, and what
+// somebody truncates goes on at its end. Not made here: the agent has, and would not find another
+// one.
+Status OpenOutput(const std::string& path, UniqueFd* write, int* error_number) {
+  write->reset(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (*write) return Ok();
+  *error_number = errno;
+  return ErrnoError(*error_number, "cannot open the file of an output, '" + path + "'");
+}
+
 }  // namespace
 
 Result<UniqueFd> ReopenReadWrite(int fd, int flags) {
@@ -41,15 +51,20 @@ Result<UniqueFd> ReopenReadWrite(int fd, int flags) {
   return both;
 }
 
-Result<JobPipes> MakeJobPipes(bool input, int* error_number) {
+Result<JobPipes> MakeJobPipes(const internal::v1::StartJob& job, int* error_number) {
   JobPipes pipes;
-  Status failed =
-      MakeOutput(&pipes.output_read, &pipes.output_write, &pipes.output_inode, error_number);
-  if (!failed) {
-    failed = MakeOutput(&pipes.error_read, &pipes.error_write, &pipes.error_inode, error_number);
+  Status failed;
+  if (!job.output_file().empty()) {
+    failed = OpenOutput(job.output_file(), &pipes.output_write, error_number);
+    if (!failed) failed = OpenOutput(job.error_file(), &pipes.error_write, error_number);
+  } else {
+    failed = MakeOutput(&pipes.output_read, &pipes.output_write, &pipes.output_inode, error_number);
+    if (!failed) {
+      failed = MakeOutput(&pipes.error_read, &pipes.error_write, &pipes.error_inode, error_number);
+    }
   }
   if (failed) return *std::move(failed);
-  if (input) {
+  if (job.stdin_stream()) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) {
       *error_number = errno;

@@ -4,13 +4,15 @@
 #include <cstdint>
 
 #include "agent/outbox/slot_file.h"
+#include "brood/internal/v1/frames.pb.h"
 #include "common/base/error.h"
 #include "common/base/unique_fd.h"
 
 namespace brood {
 
-// The streams of one job. Its own end of an output is open for reading too, so
-// that no SIGPIPE meets it should every reader die.
+// The streams of one job. Its own end of an output's pipe is open for reading too,
+// so that no SIGPIPE meets it should every reader die. Where its output goes to files,
+// there are no read ends: the agent knows the files.
 struct JobPipes {
   UniqueFd input_read;    // the job's; empty unless asked for
   UniqueFd input_write;   // the agent's
@@ -28,9 +30,9 @@ struct JobPipes {
   }
 };
 
-// The pipes of stdout and stderr, and of stdin if `input`. All close-on-exec.
-// `error_number` is set where it fails.
-Result<JobPipes> MakeJobPipes(bool input, int* error_number);
+// What the job asks for: pipes or files for stdout and stderr, and a pipe of stdin if it has one.
+// All close-on-exec. `error_number` is set where it fails.
+Result<JobPipes> MakeJobPipes(const internal::v1::StartJob& job, int* error_number);
 
 // Opens the other end of a pipe for reading and writing.
 Result<UniqueFd> ReopenReadWrite(int fd, int flags);

@@ -12,6 +12,8 @@ void JobStreams::Keep(uint64_t job_key, JobPipes* pipes) {
   kept.input_write = std::move(pipes->input_write);
   kept.output_read = std::move(pipes->output_read);
   kept.error_read = std::move(pipes->error_read);
+  // What goes to files is nothing to hand on.
+  if (!kept.input_write && !kept.output_read) return;
   const std::lock_guard lock(mutex_);
   kept_.insert_or_assign(job_key, std::move(kept));
 }
@@ -29,6 +31,7 @@ void JobStreams::SendLocked(std::vector<std::pair<uint64_t, Kept*>>* batch) {
       streams->set_input(true);
       fds.push_back(kept->input_write.get());
     }
+    if (!kept->output_read) continue;
     streams->set_output(true);
     fds.push_back(kept->output_read.get());
     fds.push_back(kept->error_read.get());

@@ -159,6 +159,8 @@ void Launcher::StartWaiting() {
     parts_.streams->Announce(keys);
     for (Prepared& prepared : batch) {
       Launch(&prepared);
+      // At once: while we have a file of its output open, the agent cannot know that nobody has.
+      prepared.pipes = JobPipes();
       parts_.notes->RingSometimes();
     }
     if (!batch.empty()) parts_.notes->Ring();
@@ -182,7 +184,7 @@ bool Launcher::Prepare(StartJob* job, Prepared* prepared) {
     return false;
   }
   int error_number = 0;
-  Result<JobPipes> pipes = MakeJobPipes(prepared->job.stdin_stream(), &error_number);
+  Result<JobPipes> pipes = MakeJobPipes(prepared->job, &error_number);
   if (!pipes) {
     Fail(*prepared, ChildStep::kPipe, error_number, pipes.error().message);
     return false;

@@ -135,7 +135,7 @@ int ThreadCall::Write(int stream, std::string_view bytes) {
 // Most calls never write: only those that do pay for pipes.
 int ThreadCall::OpenStreams() {
   int error_number = 0;
-  Result<JobPipes> pipes = MakeJobPipes(false, &error_number);
+  Result<JobPipes> pipes = MakeJobPipes(job(), &error_number);
   if (!pipes) {
     errno = error_number;
     return BROOD_FAILED;

@@ -92,9 +92,12 @@ void EventPages::FillOutput(uint64_t job_key, std::string_view event, std::strin
   const OutputStream stream =
       output->stream() == v1::STREAM_STDOUT ? OutputStream::kStdout : OutputStream::kStderr;
   // Empty where it is no longer kept: the event says how much there was.
-  Result<std::string> bytes = spool_->Read(job_key, stream, output->offset(),
-                                           std::min<size_t>(output->length(), kOutputChunkBytes));
-  if (bytes) *output->mutable_bytes() = std::move(*bytes);
+  Result<Spool::Piece> piece = spool_->Read(job_key, stream, output->offset(),
+                                            std::min<size_t>(output->length(), kOutputChunkBytes));
+  if (piece && !piece->bytes.empty()) {
+    output->set_bytes_offset(piece->offset);
+    *output->mutable_bytes() = std::move(piece->bytes);
+  }
   parsed.SerializeToString(filled);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/rpc/output_stream.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "agent/rpc/known_job.h"
@@ -43,10 +45,14 @@ Status OutputChunks::Begin(const v1::ReadOutputRequest& request) {
   return Ok();
 }
 
-bool OutputChunks::IsClosed() const {
+OutputChunks::Course OutputChunks::FindCourse() const {
   return agent_->sequencer()->Look([this](const Core& core) {
     const CoreJob* const job = core.Find(job_key_);
-    return job == nullptr || job->output_closed;
+    // Forgotten since, with its output: there may have been more.
+    if (job == nullptr) return Course{true, offset_ + 1};
+    const v1::Job& view = job->view;
+    return Course{job->output_closed,
+                  stream_ == OutputStream::kStdout ? view.stdout_bytes() : view.stderr_bytes()};
   });
 }
 
@@ -59,23 +65,41 @@ void OutputChunks::Pump() {
       pumping_ = true;
       again_ = false;
     }
-    // Asked before the read: what was there when it closed is then read.
-    const bool closed = !follow_ || IsClosed();
-    Result<std::string> bytes =
-        agent_->spool()->Read(job_key_, stream_, offset_, kOutputChunkBytes);
-    const bool some = bytes && !bytes->empty();
-    if (some) {
-      response_.set_offset(offset_);
-      offset_ += bytes->size();
-      response_.set_bytes(std::move(*bytes));
+    // Asked before the read: what was there when it closed is then read. Only what was told of is:
+    // behind that may stand what a job writes beyond its limit.
+    const Course course = FindCourse();
+    const bool closed = !follow_ || course.closed;
+    bool some = false;
+    Status failed;
+    if (offset_ < course.end) {
+      Result<Spool::Piece> piece = agent_->spool()->Read(
+          job_key_, stream_, offset_, std::min<uint64_t>(kOutputChunkBytes, course.end - offset_));
+      if (!piece) {
+        failed = piece.error();
+      } else if (piece->bytes.empty() && piece->offset == offset_) {
+        failed = Error{ErrorCode::kNotFound, "", "", ""};
+      } else {
+        offset_ = piece->offset;
+        some = !piece->bytes.empty();
+        response_.set_offset(offset_);
+        offset_ += piece->bytes.size();
+        response_.set_bytes(std::move(piece->bytes));
+      }
+      if (failed && failed->code == ErrorCode::kNotFound) {
+        failed = Error{ErrorCode::kOutOfRange, "NO_LONGER_KEPT",
+                       "offset: of the output of this job, bytes " + std::to_string(offset_) +
+                           " to " + std::to_string(course.end) + " are no longer kept",
+                       "offset"};
+      }
     }
+    const bool skipped = !some && !failed && offset_ < course.end;
     {
       const absl::MutexLock lock(&mutex_);
       pumping_ = false;
       if (ended_) return;
       if (some) {
         writing_ = true;
-      } else if (!closed && !again_) {
+      } else if (!closed && !again_ && !failed && !skipped) {
         return;
       }
     }
@@ -83,7 +107,8 @@ void OutputChunks::Pump() {
       write_->Begin();
       return StartWrite(&response_);
     }
-    if (closed) return End(grpc::Status::OK);
+    if (failed) return End(ToGrpcStatus(*failed));
+    if (closed && !skipped) return End(grpc::Status::OK);
   }
 }
 

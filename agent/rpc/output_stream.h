@@ -32,7 +32,12 @@ class OutputChunks final : public grpc::ServerWriteReactor<v1::ReadOutputRespons
  private:
   explicit OutputChunks(Agent* agent) : agent_(agent) {}
   Status Begin(const v1::ReadOutputRequest& request);
-  bool IsClosed() const;
+  // How far it has come, by what was told of it.
+  struct Course {
+    bool closed = true;
+    uint64_t end = 0;
+  };
+  Course FindCourse() const;
   void OnSlow();
   void Pump();
   void End(const grpc::Status& status);

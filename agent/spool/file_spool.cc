@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,13 +46,47 @@ FileSpool::FileSpool(const std::string& directory, EventLoop* loop, Listener* li
       null_(std::move(null)),
       buffer_(new char[kSpoolBufferBytes]),
       context_{&files_, options.stream_bytes_max, null_.get(), buffer_.get()},
-      resumed_below_(files_.EndOfKeys()) {}
+      can_free_(files_.CanFree()),
+      followed_(loop, listener, &files_, &book_) {
+  for (const auto& [job_key, settings] : files_.List()) {
+    earlier_.push_back(job_key);
+    if (settings) book_.Set(job_key, *settings);
+  }
+}
 
 FileSpool::~FileSpool() {
   for (auto& [key, job] : jobs_) {
     for (SpoolStream& stream : job->streams) Unwatch(&stream);
   }
   if (timer_ != 0) loop_->Cancel(timer_);
+}
+
+Status FileSpool::Prepare(uint64_t job_key, const SpoolSettings& settings) {
+  if (Status failed = files_.KeepSettings(job_key, settings)) return failed;
+  if (settings.is_file()) {
+    for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr}) {
+      const Result<UniqueFd> made = files_.Create(job_key, stream);
+      if (!made) return made.error();
+    }
+  }
+  book_.Set(job_key, settings);
+  return Ok();
+}
+
+bool FileSpool::IsFile(uint64_t job_key) const {
+  const std::optional<SpoolSettings> settings = book_.Find(job_key);
+  return settings && settings->is_file();
+}
+
+void FileSpool::Follow(uint64_t job_key) {
+  const std::optional<SpoolSettings> settings = book_.Find(job_key);
+  if (settings && settings->is_file()) followed_.Follow(job_key, *settings);
+}
+
+void FileSpool::Settle(uint64_t job_key, uint64_t stdout_bytes, uint64_t stderr_bytes) {
+  const std::optional<SpoolSettings> settings = book_.Find(job_key);
+  if (settings && settings->is_file())
+    followed_.CutBehind(job_key, *settings, {stdout_bytes, stderr_bytes});
 }
 
 void FileSpool::Attach(uint64_t job_key, UniqueFd out, UniqueFd err) {
@@ -63,15 +98,24 @@ void FileSpool::Attach(uint64_t job_key, UniqueFd out, UniqueFd err) {
   job = std::make_unique<JobOutput>();
   job->streams[0].Attach(std::move(out), KeptBefore(job_key, OutputStream::kStdout));
   job->streams[1].Attach(std::move(err), KeptBefore(job_key, OutputStream::kStderr));
+  const std::optional<SpoolSettings> settings = book_.Find(job_key);
   for (size_t i = 0; i < 2; ++i) {
-    job->streams[i].last_mark_ns = kNeverNanos;
+    SpoolStream& stream = job->streams[i];
+    if (settings) stream.Use(*settings);
+    stream.last_mark_ns = kNeverNanos;
     // What an earlier spool kept may not have been told of.
-    Mark(job_key, &job->streams[i], i, true);
+    stream.marked = stream.kept();
+    if (stream.kept() > 0)
+      listener_->OnOutput(job_key, static_cast<OutputStream>(i), 0, stream.kept());
   }
   Schedule(BootTimeNanos() + kYoungNanos, job_key, Errand::kWatch);
 }
 
 void FileSpool::Finish(uint64_t job_key) {
+  if (IsFile(job_key)) {
+    Follow(job_key);
+    return followed_.Finish(job_key);
+  }
   auto found = jobs_.find(job_key);
   if (found == jobs_.end()) {
     if (KeptBefore(job_key, OutputStream::kStdout) + KeptBefore(job_key, OutputStream::kStderr) ==
@@ -113,6 +157,8 @@ bool FileSpool::Take(uint64_t job_key, JobOutput* job, size_t index, size_t budg
     stream->ClosePipe();
   }
   if (any) Mark(job_key, stream, index, false);
+  if (stream->over_limit() && !std::exchange(job->limit_told, true))
+    listener_->OnOutputLimit(job_key, static_cast<OutputStream>(index));
   return any;
 }
 
@@ -134,8 +180,11 @@ void FileSpool::Mark(uint64_t job_key, SpoolStream* stream, size_t index, bool a
   const int64_t now = BootTimeNanos();
   const bool at_once = all || now - stream->last_mark_ns >= kOutputMarkNanos;
   while (stream->marked < stream->kept()) {
-    const uint64_t length = std::min(stream->kept() - stream->marked, kOutputMarkBytes);
-    if (length < kOutputMarkBytes && !at_once) {
+    // A ring's bytes may be gone before somebody reads them: not worth a mark for each few of them.
+    const uint64_t most = stream->is_ring() ? UINT64_MAX : kOutputMarkBytes;
+    const uint64_t length = std::min(stream->kept() - stream->marked, most);
+    const bool whole = !stream->is_ring() && length == kOutputMarkBytes;
+    if (!whole && !at_once) {
       const Errand errand = index == 0 ? Errand::kMarkOut : Errand::kMarkErr;
       Schedule(stream->last_mark_ns + kOutputMarkNanos, job_key, errand);
       return;
@@ -180,6 +229,8 @@ void FileSpool::Close(uint64_t job_key, JobOutput* job, bool held_open) {
   }
   closed.stdout_bytes = job->streams[0].kept();
   closed.stderr_bytes = job->streams[1].kept();
+  closed.stdout_begin = job->streams[0].begin();
+  closed.stderr_begin = job->streams[1].begin();
   closed.held_open = held_open;
   // Errands of this job that are still due find nothing.
   jobs_.erase(job_key);
@@ -187,7 +238,8 @@ void FileSpool::Close(uint64_t job_key, JobOutput* job, bool held_open) {
 }
 
 uint64_t FileSpool::KeptBefore(uint64_t job_key, OutputStream stream) const {
-  return job_key < resumed_below_ ? files_.Size(job_key, stream) : 0;
+  const bool earlier = std::binary_search(earlier_.begin(), earlier_.end(), job_key);
+  return earlier ? files_.Size(job_key, stream) : 0;
 }
 
 void FileSpool::Schedule(int64_t when_ns, uint64_t job_key, Errand errand) {
@@ -236,22 +288,48 @@ void FileSpool::RunErrands() {
   }
 }
 
-Result<std::string> FileSpool::Read(uint64_t job_key, OutputStream stream, uint64_t offset,
-                                    size_t size) const {
+Result<Spool::Piece> FileSpool::Read(uint64_t job_key, OutputStream stream, uint64_t offset,
+                                     size_t size) const {
   Result<UniqueFd> file = files_.Open(job_key, stream);
   if (!file) return std::move(file).error();
-  std::string bytes(size, '\0');
+  const std::optional<SpoolSettings> settings = book_.Find(job_key);
+  const uint64_t end = settings ? book_.End(job_key, static_cast<size_t>(stream)) : UINT64_MAX;
+  const uint64_t last = settings ? std::min(end, settings->LastKept(UINT64_MAX)) : UINT64_MAX;
+  Piece piece{offset, std::string(std::min<uint64_t>(size, last - std::min(last, offset)), '\0')};
+  std::string& bytes = piece.bytes;
   size_t done = 0;
-  while (done < size) {
-    const ssize_t got =
-        ::pread(file->get(), bytes.data() + done, size - done, static_cast<off_t>(offset + done));
+  while (done < bytes.size()) {
+    const ssize_t got = ::pread(file->get(), bytes.data() + done, bytes.size() - done,
+                                static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoError(errno, "read the output of job " + std::to_string(job_key));
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }
   bytes.resize(done);
-  return bytes;
+  if (!settings || !settings->is_ring()) return piece;
+  // After the read: what may have been freed meanwhile is not believed.
+  struct stat status {};
+  if (::fstat(file->get(), &status) != 0)
+    return ErrnoError(errno, "look at the output of job " + std::to_string(job_key));
+  const uint64_t begin = settings->FirstKept(std::min(end, static_cast<uint64_t>(status.st_size)));
+  if (begin <= offset) return piece;
+  bytes.erase(0, std::min<uint64_t>(bytes.size(), begin - offset));
+  piece.offset = begin;
+  return piece;
+}
+
+void FileSpool::Remove(uint64_t job_key) {
+  book_.Forget(job_key);
+  files_.Remove(job_key);
+}
+
+void FileSpool::RemoveUnknown(const std::function<bool(uint64_t job_key)>& known) {
+  std::erase_if(earlier_, [&](uint64_t job_key) {
+    if (known(job_key)) return false;
+    Remove(job_key);
+    return true;
+  });
 }
 
 }  // namespace brood

@@ -7,7 +7,9 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <vector>
 
+#include "agent/spool/followed_jobs.h"
 #include "agent/spool/spool.h"
 #include "agent/spool/spool_files.h"
 #include "agent/spool/spool_stream.h"
@@ -22,16 +24,26 @@ class FileSpool final : public Spool {
             UniqueFd null);
   ~FileSpool() override;
 
+  Status Prepare(uint64_t job_key, const SpoolSettings& settings) override;
+  std::string Path(uint64_t job_key, OutputStream stream) const override {
+    return files_.Path(job_key, stream);
+  }
+  bool IsFile(uint64_t job_key) const override;
+  bool can_free() const override { return can_free_; }
   void Attach(uint64_t job_key, UniqueFd out, UniqueFd err) override;
+  void Follow(uint64_t job_key) override;
+  void Settle(uint64_t job_key, uint64_t stdout_bytes, uint64_t stderr_bytes) override;
   void Finish(uint64_t job_key) override;
-  Result<std::string> Read(uint64_t job_key, OutputStream stream, uint64_t offset,
-                           size_t size) const override;
-  void Remove(uint64_t job_key) override { files_.Remove(job_key); }
+  Result<Piece> Read(uint64_t job_key, OutputStream stream, uint64_t offset,
+                     size_t size) const override;
+  void Remove(uint64_t job_key) override;
+  void RemoveUnknown(const std::function<bool(uint64_t job_key)>& known) override;
 
  private:
   struct JobOutput {
     SpoolStream streams[2];
     bool finishing = false;
+    bool limit_told = false;
     int64_t last_byte_ns = 0;
   };
   enum class Errand : uint8_t { kWatch, kMarkOut, kMarkErr, kSilence };
@@ -58,7 +70,10 @@ class FileSpool final : public Spool {
   const UniqueFd null_;
   const std::unique_ptr<char[]> buffer_;
   const SpoolContext context_;
-  const uint64_t resumed_below_;  // below this key an earlier spool may have kept something
+  const bool can_free_;
+  SettingsBook book_;
+  FollowedJobs followed_;
+  std::vector<uint64_t> earlier_;  // in order: the jobs of which an earlier spool kept something
   std::unordered_map<uint64_t, std::unique_ptr<JobOutput>> jobs_;
   std::set<Entry> agenda_;
   EventLoop::TimerId timer_ = 0;  // 0: none

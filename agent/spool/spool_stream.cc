@@ -30,6 +30,7 @@ size_t SpoolStream::Drain(const SpoolContext& context, uint64_t job_key, OutputS
     const size_t some = MoveSome(context, std::min(budget - moved, kSpoolBufferBytes));
     if (some == 0) break;
     moved += some;
+    FreeFront();
   }
   return moved;
 }
@@ -46,13 +47,27 @@ bool SpoolStream::HasBytes() {
 }
 
 size_t SpoolStream::MoveSome(const SpoolContext& context, size_t most) {
-  const uint64_t room = context.stream_bytes_max - std::min(context.stream_bytes_max, kept_);
-  const auto fits = static_cast<size_t>(std::min<uint64_t>(most, room));
+  const auto fits = static_cast<size_t>(std::min<uint64_t>(most, Room(context)));
   if (fits > 0 && !full_ && can_splice_) {
     const size_t some = SpliceSome(fits);
     if (can_splice_ && !full_) return some;
   }
-  return fits == 0 || full_ ? DropSome(context, most) : ReadSome(context, fits);
+  if (fits > 0 && !full_) return ReadSome(context, fits);
+  const size_t some = DropSome(context, most);
+  past_cap_ = past_cap_ || (fits == 0 && some > 0);
+  return some;
+}
+
+uint64_t SpoolStream::Room(const SpoolContext& context) const {
+  if (is_ring()) return UINT64_MAX;
+  const uint64_t most = settings_ ? settings_->stream_bytes_max : context.stream_bytes_max;
+  return most - std::min(most, kept_);
+}
+
+void SpoolStream::FreeFront() {
+  if (!is_ring() || begin() < freed_ + kFreeBytes) return;
+  FreeBytes(file_.get(), freed_, begin());
+  freed_ = begin() / kFreeBytes * kFreeBytes;
 }
 
 void SpoolStream::OpenFile(const SpoolContext& context, uint64_t job_key, OutputStream stream) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "agent/spool/spool_files.h"
 #include "common/base/unique_fd.h"
@@ -31,6 +32,8 @@ class SpoolStream {
   // Takes the read end of a pipe and makes it non-blocking; an empty one has ended already. `kept`:
   // bytes that are in the file already.
   void Attach(UniqueFd pipe, uint64_t kept);
+  // Before the first Drain, for one that is not kept as the context says.
+  void Use(const SpoolSettings& settings) { settings_ = settings; }
 
   // Moves what is in the pipe, about `budget` bytes at most, and returns how many it moved. Past
   // the cap, or when the disk is full, bytes are counted and thrown away.
@@ -43,8 +46,17 @@ class SpoolStream {
   // True if Drain met the end-of-file; the pipe is still to be closed.
   bool at_end() const { return at_end_; }
 
+  // Of a ring: the position behind the last byte.
   uint64_t kept() const { return kept_; }
-  uint64_t dropped() const { return dropped_; }
+  // The position of the first byte kept.
+  uint64_t begin() const { return settings_ ? settings_->FirstKept(kept_) : 0; }
+  // Thrown away, because of the cap or the disk; of a ring that is what stood before begin().
+  uint64_t dropped() const { return dropped_ + begin(); }
+  bool is_ring() const { return settings_ && settings_->is_ring(); }
+  // Whether it went past the limit at which its job is to be ended.
+  bool over_limit() const {
+    return past_cap_ && settings_ && settings_->overflow == SpoolSettings::Overflow::kEnd;
+  }
 
   // How far OnOutput told, and when it last did; for the spool.
   uint64_t marked = 0;
@@ -63,9 +75,15 @@ class SpoolStream {
 
   UniqueFd pipe_;
   UniqueFd file_;
+  uint64_t Room(const SpoolContext& context) const;
+  void FreeFront();
+
+  std::optional<SpoolSettings> settings_;
   uint64_t kept_ = 0;
+  uint64_t freed_ = 0;  // of a ring: up to here
   uint64_t dropped_ = 0;
   bool at_end_ = false;
+  bool past_cap_ = false;
   bool full_ = false;       // the disk takes no more
   bool can_splice_ = true;  // not every file system can
 };

@@ -64,7 +64,7 @@ Status CheckExited(const v1::Event& event) {
 
 // What the payload says by itself, and of the events before it in `seen`.
 Status CheckEnd(const v1::Event& event, v1::Mode mode, bool cancel_asked, bool timed_out,
-                bool suspected) {
+                bool suspected, bool over_limit) {
   v1::EndCause cause = v1::END_CAUSE_UNSPECIFIED;
   bool stopped = false;
   if (event.has_exited()) {
@@ -93,6 +93,9 @@ Status CheckEnd(const v1::Event& event, v1::Mode mode, bool cancel_asked, bool t
   }
   if (cause == v1::END_CAUSE_INHERITED_LOCK && !suspected) {
     return Broken(event, "its cause is an inherited lock, but no STUCK_SUSPECTED came before");
+  }
+  if (cause == v1::END_CAUSE_OUTPUT_LIMIT && !over_limit) {
+    return Broken(event, "its cause is its output, but no OUTPUT_LIMIT came before");
   }
   if (stopped && !cancel_asked && !timed_out) {
     return Broken(event, "its thread stopped as asked, but nobody had asked");
@@ -173,6 +176,9 @@ Status EventOrder::CheckLife(const v1::Event& event, Life* life) {
 }
 
 Status EventOrder::CheckJob(const v1::Event& event, Life* life) {
+  if (event.has_received()) {
+    life->ring = event.received().spec().output().overflow() == v1::OUTPUT_OVERFLOW_RING;
+  }
   if (event.has_starting()) {
     if (life->whole && event.attempt() != life->attempt + 1) {
       return Broken(event, "its attempt must be " + std::to_string(life->attempt + 1));
@@ -198,7 +204,9 @@ Status EventOrder::CheckJob(const v1::Event& event, Life* life) {
     if (output.stream() != v1::STREAM_STDOUT && output.stream() != v1::STREAM_STDERR) {
       return Broken(event, "names no stream");
     }
-    if (output.length() == 0 || output.length() > (64 << 10)) {
+    // A ring has lost what it tells of in one piece.
+    const bool may_be_gone = !life->whole || life->ring;
+    if (output.length() == 0 || (output.length() > (64 << 10) && !may_be_gone)) {
       return Broken(event, "has " + std::to_string(output.length()) + " bytes, not 1 to 65536");
     }
     const int stream = output.stream() == v1::STREAM_STDERR ? 1 : 0;
@@ -226,7 +234,8 @@ Status EventOrder::CheckJob(const v1::Event& event, Life* life) {
     return CheckEnd(event, life->mode,
                     !life->whole || life->seen.count(v1::Event::kCancelRequested) > 0,
                     !life->whole || life->seen.count(v1::Event::kTimedOut) > 0,
-                    !life->whole || life->seen.count(v1::Event::kStuckSuspected) > 0);
+                    !life->whole || life->seen.count(v1::Event::kStuckSuspected) > 0,
+                    !life->whole || life->seen.count(v1::Event::kOutputLimit) > 0);
   }
   return Ok();
 }

@@ -41,6 +41,7 @@ class EventOrder {
     uint32_t attempt = 0;
     v1::Mode mode = v1::MODE_UNSPECIFIED;
     uint64_t output_ends[2] = {0, 0};
+    bool ring = false;  // its output is kept in rings
   };
   using ParentKey = std::pair<std::string, uint64_t>;
 

@@ -50,6 +50,7 @@ constexpr std::array kRules = {
   EventRule{Event::kCleaned, "CLEANED", Subject::kJob, kClosed, Times::kOnce, kReleased},
   EventRule{Event::kGap, "GAP", Subject::kReader, 0, Times::kAnyNumber, 0},
   EventRule{Event::kStuckSuspected, "STUCK_SUSPECTED", Subject::kJob, kRunning, Times::kAtMostOnce, 0},
+  EventRule{Event::kOutputLimit, "OUTPUT_LIMIT", Subject::kJob, kRunning, Times::kAtMostOnce, 0},
 };
 // clang-format on
 

@@ -48,4 +48,11 @@ inline constexpr int32_t kMeterNanosMin = 50'000'000;
 inline constexpr int32_t kKillIfStuckNanosMin = 100'000'000;
 inline constexpr int64_t kPeriodSecondsMax = 3600;
 
+// Bytes kept of each output stream. Below the least, one read of a pipe would overflow it; the
+// default is a day of a chatty program; the most is a tenth of what the common file systems take as
+// one file.
+inline constexpr uint64_t kStreamBytesMin = 64 << 10;
+inline constexpr uint64_t kStreamBytesDefault = 64 << 20;
+inline constexpr uint64_t kStreamBytesMost = uint64_t{1} << 40;
+
 }  // namespace brood

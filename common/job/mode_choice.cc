@@ -14,6 +14,7 @@ const char* NeedsProcess(const v1::JobSpec& spec) {
     return "an environment";
   }
   if (spec.stdin_stream()) return "a standard input";
+  if (spec.output().ByteSizeLong() > 0) return "an output";
   if (spec.has_memory_meter()) return "page meters";
   if (spec.refuse_if_hazard() || spec.has_kill_if_stuck()) return "a copy of the memory";
   return nullptr;

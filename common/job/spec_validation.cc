@@ -212,6 +212,29 @@ Status CheckForkWishes(const v1::JobSpec& spec) {
   return Ok();
 }
 
+Status CheckOutput(const v1::OutputSettings& output) {
+  if (!v1::OutputTarget_IsValid(output.target())) {
+    return FieldError("spec.output.target",
+                      std::to_string(output.target()) +
+                          " is no target; take OUTPUT_TARGET_PIPE or OUTPUT_TARGET_FILE");
+  }
+  if (!v1::OutputOverflow_IsValid(output.overflow())) {
+    return FieldError("spec.output.overflow",
+                      std::to_string(output.overflow()) +
+                          " is no policy; take OUTPUT_OVERFLOW_DROP, OUTPUT_OVERFLOW_RING or "
+                          "OUTPUT_OVERFLOW_END");
+  }
+  const uint64_t most = output.stream_bytes_max();
+  if (most != 0 && (most < kStreamBytesMin || most > kStreamBytesMost)) {
+    return FieldError(
+        "spec.output.stream_bytes_max",
+        std::to_string(most) +
+            " bytes is out of range; give 65536 (64 KiB) to 1099511627776 (1 TiB), or "
+            "0 for 64 MiB");
+  }
+  return Ok();
+}
+
 Status CheckLimits(const v1::JobSpec& spec) {
   const std::string field = "spec.limits";
   for (int i = 0; i < spec.limits_size(); ++i) {
@@ -300,6 +323,9 @@ Status CheckThread(const v1::JobSpec& spec) {
   if (spec.has_kill_if_stuck()) {
     return Unsupported("spec.kill_if_stuck", "a thread inherits no locks" + cure);
   }
+  if (spec.output().ByteSizeLong() > 0) {
+    return Unsupported("spec.output", "a thread has its process's output" + cure);
+  }
   if (spec.limits_size() > 0) {
     return Unsupported("spec.limits[0]", Quoted(spec.limits(0).name()) +
                                              ": the kernel limits processes, not threads" + cure);
@@ -333,6 +359,7 @@ Status ValidateJobSpec(const v1::JobSpec& spec) {
   }
   if (Status bad = CheckTimes(spec)) return bad;
   if (Status bad = CheckForkWishes(spec)) return bad;
+  if (Status bad = CheckOutput(spec.output())) return bad;
   if (Status bad = CheckLimits(spec)) return bad;
   if (Status bad = CheckLabels(spec)) return bad;
   if (!spec.run_id().empty()) {

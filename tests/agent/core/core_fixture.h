@@ -30,6 +30,7 @@ class CoreTest : public ::testing::Test {
     options.process_slots = processes;
     options.thread_slots = threads;
     options.queue_limit = queue;
+    options.output_bytes_kept = 1 << 20;
     core_ = std::make_unique<Core>(options);
   }
 

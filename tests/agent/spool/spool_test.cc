@@ -182,13 +182,13 @@ class SpoolTest : public ::testing::Test {
   std::string ReadAll(uint64_t job_key, OutputStream stream) {
     std::string all;
     for (;;) {
-      Result<std::string> part = spool_->Read(job_key, stream, all.size(), 65'536);
+      Result<Spool::Piece> part = spool_->Read(job_key, stream, all.size(), 65'536);
       if (!part) {
         EXPECT_EQ(part.error().code, ErrorCode::kNotFound);
         return "not found";
       }
-      if (part->empty()) return all;
-      all += *part;
+      if (part->bytes.empty()) return all;
+      all += part->bytes;
     }
   }
   void ExpectContiguous(uint64_t job_key, uint64_t out, uint64_t err) {
@@ -274,9 +274,9 @@ TEST_F(SpoolTest, ReadsFromAnyOffsetAndIsEmptyAtTheEnd) {
   auto [out, err] = Attach(1);
   ASSERT_TRUE(WriteAll(out.get(), "0123456789"));
   ASSERT_TRUE(ear_.WaitForBytes(1, 10));
-  EXPECT_EQ(*spool_->Read(1, OutputStream::kStdout, 3, 4), "3456");
-  EXPECT_EQ(*spool_->Read(1, OutputStream::kStdout, 10, 4), "");
-  EXPECT_EQ(*spool_->Read(1, OutputStream::kStdout, 99, 4), "");
+  EXPECT_EQ(spool_->Read(1, OutputStream::kStdout, 3, 4)->bytes, "3456");
+  EXPECT_EQ(spool_->Read(1, OutputStream::kStdout, 10, 4)->bytes, "");
+  EXPECT_EQ(spool_->Read(1, OutputStream::kStdout, 99, 4)->bytes, "");
   EXPECT_EQ(spool_->Read(1, OutputStream::kStderr, 0, 4).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(spool_->Read(2, OutputStream::kStdout, 0, 4).error().code, ErrorCode::kNotFound);
 }

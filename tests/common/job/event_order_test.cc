@@ -135,6 +135,16 @@ TEST(EventOrderTest, OutputOffsetsAreContiguousPerStream) {
                   "its offset is 4 and must be 3"));
 }
 
+TEST(EventOrderTest, OnlyARingTellsOfMoreThan64KiBAtOnce) {
+  EventStream stream;
+  std::vector<v1::Event> events = {stream.Received("a"), stream.Starting("a"), stream.Started("a"),
+                                   stream.Output("a", v1::STREAM_STDOUT, 0, 65'537)};
+  EXPECT_TRUE(Has(Broken(events), "has 65537 bytes, not 1 to 65536"));
+  v1::OutputSettings* const output = events[0].mutable_received()->mutable_spec()->mutable_output();
+  output->set_overflow(v1::OUTPUT_OVERFLOW_RING);
+  EXPECT_EQ(Broken(events), "");
+}
+
 TEST(EventOrderTest, OutputClosedCountsWhatOutputTold) {
   EventStream stream;
   EXPECT_TRUE(Has(Broken({stream.Received("a"), stream.Starting("a"), stream.Started("a"),
@@ -166,6 +176,8 @@ TEST(EventOrderTest, AnEndsCauseMustHaveHappened) {
   EXPECT_TRUE(Has(Broken(events), "no CANCEL_REQUESTED came before"));
   events.back().mutable_exited()->set_cause(v1::END_CAUSE_TIMED_OUT);
   EXPECT_TRUE(Has(Broken(events), "no TIMED_OUT came before"));
+  events.back().mutable_exited()->set_cause(v1::END_CAUSE_OUTPUT_LIMIT);
+  EXPECT_TRUE(Has(Broken(events), "no OUTPUT_LIMIT came before"));
 }
 
 TEST(EventOrderTest, AnExitIsACodeOrASignal) {

@@ -218,6 +218,35 @@ TEST(SpecValidationTest, RefusesWishesAboutTheCopyThatNobodyCanMeet) {
             "UNSUPPORTED_IN_MODE spec.kill_if_stuck");
 }
 
+TEST(SpecValidationTest, RefusesOutputThatCannotBeKept) {
+  const auto output = [](v1::JobSpec spec, const std::function<void(v1::OutputSettings&)>& change) {
+    change(*spec.mutable_output());
+    const Status bad = ValidateJobSpec(spec);
+    return bad ? bad->reason + " " + bad->field : "";
+  };
+  const auto of_bytes = [&](uint64_t bytes) {
+    return output(Command(), [bytes](v1::OutputSettings& o) { o.set_stream_bytes_max(bytes); });
+  };
+  const std::string bytes = "INVALID_FIELD spec.output.stream_bytes_max";
+  EXPECT_EQ(of_bytes(0), "");
+  EXPECT_EQ(of_bytes(65'535), bytes);
+  EXPECT_EQ(of_bytes(65'536), "");
+  EXPECT_EQ(of_bytes(uint64_t{1} << 40), "");
+  EXPECT_EQ(of_bytes((uint64_t{1} << 40) + 1), bytes);
+  EXPECT_EQ(output(Command(),
+                   [](v1::OutputSettings& o) { o.set_target(static_cast<v1::OutputTarget>(3)); }),
+            "INVALID_FIELD spec.output.target");
+  EXPECT_EQ(
+      output(Command(),
+             [](v1::OutputSettings& o) { o.set_overflow(static_cast<v1::OutputOverflow>(4)); }),
+      "INVALID_FIELD spec.output.overflow");
+  v1::JobSpec thread = Call();
+  thread.set_mode(v1::MODE_THREAD);
+  EXPECT_EQ(output(thread, [](v1::OutputSettings&) {}), "");
+  EXPECT_EQ(output(thread, [](v1::OutputSettings& o) { o.set_target(v1::OUTPUT_TARGET_FILE); }),
+            "UNSUPPORTED_IN_MODE spec.output");
+}
+
 TEST(SpecValidationTest, RefusesUnknownAndRepeatedLimits) {
   const auto limits = [](std::initializer_list<const char*> names) {
     return Fault(Command(), [&](v1::JobSpec& s) {
