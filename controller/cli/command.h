@@ -42,7 +42,10 @@ void AddGiveUpOption(CLI::App& app, ResumePolicy& policy);
 // For people: "the connection is lost (WHY); trying again for 30 s", and that it is back.
 std::string LostSentence(const Error& why, const ResumePolicy& policy);
 inline constexpr char kBackSentence[] = "connected again";
-// Declares -o/--output with the formats that the command can write, e.g. "table|wide|json".
+// Declares -o/--format with the formats that the command can write, e.g. "table|wide|json".
 void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed);
+// For commands other than `run`, where --output is where a job writes: says so to whoever means the
+// format. AddFormatOption does it too.
+void RefuseOutputOption(CLI::App& app);
 
 }  // namespace brood::cli

@@ -24,6 +24,7 @@ std::string Ending(const v1::Exited& exited) {
   if (exited.has_threw()) text += ", threw " + Quoted(exited.threw().what());
   if (exited.cause() == v1::END_CAUSE_CANCELLED) text += ", cancelled";
   if (exited.cause() == v1::END_CAUSE_TIMED_OUT) text += ", timed out";
+  if (exited.cause() == v1::END_CAUSE_OUTPUT_LIMIT) text += ", ended for its output";
   if (exited.cause() == v1::END_CAUSE_INHERITED_LOCK) text += ", held by an inherited lock";
   return text;
 }
@@ -97,6 +98,20 @@ std::string Written(const v1::Memory& memory) {
 
 std::string Stream(v1::Stream stream) { return stream == v1::STREAM_STDERR ? "stderr" : "stdout"; }
 
+std::string Closed(const v1::OutputClosed& closed) {
+  const auto kept = [](uint64_t begin, uint64_t end) {
+    return std::to_string(end - begin) + (begin > 0 ? " (from " + std::to_string(begin) + ")" : "");
+  };
+  std::string text = kept(closed.stdout_begin(), closed.stdout_bytes()) + " + " +
+                     kept(closed.stderr_begin(), closed.stderr_bytes()) + " bytes";
+  if (closed.dropped_bytes() > 0)
+    text += ", " + std::to_string(closed.dropped_bytes()) + " thrown away";
+  if (closed.held_open()) text += ", still held open";
+  if (closed.held_open_unknown()) text += ", perhaps still held open";
+  if (closed.may_be_cut()) text += ", may be cut";
+  return text;
+}
+
 }  // namespace
 
 std::string EventName(const v1::Event& event) {
@@ -160,9 +175,10 @@ std::string EventDetails(const v1::Event& event) {
     case v1::Event::kLost:
       return event.lost().why();
     case v1::Event::kOutputClosed:
-      return std::to_string(event.output_closed().stdout_bytes()) + " + " +
-             std::to_string(event.output_closed().stderr_bytes()) + " bytes" +
-             (event.output_closed().held_open() ? ", still held open" : "");
+      return Closed(event.output_closed());
+    case v1::Event::kOutputLimit:
+      return Stream(event.output_limit().stream()) + " went past " +
+             std::to_string(event.output_limit().limit()) + " bytes";
     case v1::Event::kSurvivors:
       return std::to_string(event.survivors().total()) + " processes live on";
     case v1::Event::kGap:

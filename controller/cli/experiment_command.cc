@@ -242,8 +242,9 @@ Action Declare(CLI::App& app, Context& context) {
       ->delimiter(',')
       ->type_name("NAME");
   run->add_flag("--evidence", options->evidence, "show what each check found");
-  run->add_option("-o,--output", options->format, "format of the output")
+  run->add_option("-o,--format", options->format, "format of the output")
       ->type_name("table|markdown|json|junit");
+  RefuseOutputOption(*run);
   run->callback([=, &context] { *action = [=, &context] { return RunAll(*options, context); }; });
   CLI::App* const list = app.add_subcommand("list", "list the experiments that come with brood");
   list->callback([=, &context] { *action = [&context] { return PrintList(context); }; });

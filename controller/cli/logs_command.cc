@@ -10,6 +10,7 @@
 #include "controller/cli/commands.h"
 #include "controller/cli/job_reference.h"
 #include "controller/cli/line_output.h"
+#include "controller/cli/lost_output.h"
 #include "controller/cli/signal_source.h"
 #include "controller/cli/watch.h"
 
@@ -27,10 +28,16 @@ struct Options {
 struct Streams {
   LineOutput out;
   LineOutput err;
+  LostOutput lost_out = {};
+  LostOutput lost_err = {};
 };
 
 void Write(std::ostream& stream, const std::string& bytes) {
   stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+void Note(Context& context, const std::string& job, const std::string& sentence) {
+  if (!sentence.empty()) context.err << "brood: " << job << ": " << sentence << "\n";
 }
 
 int Run(const Options& options, Context& context) {
@@ -58,11 +65,10 @@ int Run(const Options& options, Context& context) {
     if (!event.has_output()) return;
     Streams& of = streams_of(host, event.job_id());
     const v1::Output& output = event.output();
-    if (output.bytes().size() < output.length()) {
-      context.err << "brood: " << output.length() - output.bytes().size()
-                  << " bytes of output are no longer kept\n";
-    }
-    if (output.stream() == v1::STREAM_STDERR) {
+    const bool is_err = output.stream() == v1::STREAM_STDERR;
+    Note(context, watched[host].host.name + "/" + event.job_id(),
+         (is_err ? of.lost_err : of.lost_out).Add(output));
+    if (is_err) {
       Write(context.err, of.err.Add(output.bytes()));
     } else {
       Write(context.out, of.out.Add(output.bytes()));
@@ -72,6 +78,8 @@ int Run(const Options& options, Context& context) {
   for (auto& [key, of] : streams) {
     Write(context.out, of.out.Finish());
     Write(context.err, of.err.Finish());
+    for (LostOutput* const lost : {&of.lost_out, &of.lost_err})
+      Note(context, watched[key.first].host.name + "/" + key.second, lost->Finish());
   }
   context.out << std::flush;
   context.err << std::flush;

@@ -93,7 +93,7 @@ void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed) {
       {"jsonl", OutputFormat::kJsonLines}, {"name", OutputFormat::kName}};
   const std::string list = std::string("|") + allowed + "|";
   app.add_option_function<std::string>(
-         "-o,--output",
+         "-o,--format",
          [&format, list, allowed](const std::string& name) {
            const auto found = kAll.find(name);
            if (found == kAll.end() || list.find("|" + name + "|") == std::string::npos) {
@@ -103,6 +103,19 @@ void AddFormatOption(CLI::App& app, OutputFormat& format, const char* allowed) {
          },
          "format of the output")
       ->type_name(allowed);
+  if (app.get_option_no_throw("--output") == nullptr) RefuseOutputOption(app);
+}
+
+void RefuseOutputOption(CLI::App& app) {
+  app.add_option_function<std::string>("--output",
+                                       [](const std::string& word) {
+                                         throw CLI::ValidationError(
+                                             "--output",
+                                             "says where a job of 'brood run' writes; for the "
+                                             "format write -o " +
+                                                 word + " or --format " + word);
+                                       })
+      ->group("");
 }
 
 }  // namespace brood::cli

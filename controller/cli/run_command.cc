@@ -41,6 +41,38 @@ void AddMany(CLI::App& app, const char* name, std::vector<std::string>& values, 
       ->take_all();
 }
 
+void AddOutputOptions(CLI::App& app, RunOptions& options) {
+  app.add_option_function<std::string>(
+         "--output",
+         [&options](const std::string& word) {
+           if (word == "pipe") {
+             options.output = v1::OUTPUT_TARGET_PIPE;
+           } else if (word == "file") {
+             options.output = v1::OUTPUT_TARGET_FILE;
+           } else {
+             const bool is_format = word == "text" || word == "json" || word == "jsonl";
+             throw CLI::ValidationError(
+                 "--output", "'" + word + "' is not one of pipe|file" +
+                                 (is_format ? "; it is a format: write -o " + word : ""));
+           }
+         },
+         "where jobs write: pipes that the agent reads (the default), or the kept files "
+         "themselves, "
+         "so that nothing is lost whoever dies")
+      ->type_name("pipe|file");
+  app.add_option("--output-max", options.output_max,
+                 "bytes kept of each stream, such as 512K or 2G (64M)")
+      ->type_name("SIZE")
+      ->check(RefuseEmpty);
+  AddChoice<v1::OutputOverflow>(app, "--output-overflow", options.output_overflow,
+                                {{"drop", v1::OUTPUT_OVERFLOW_DROP},
+                                 {"ring", v1::OUTPUT_OVERFLOW_RING},
+                                 {"end", v1::OUTPUT_OVERFLOW_END}},
+                                "drop|ring|end",
+                                "of what is too much: keep the first bytes, keep the last, or end "
+                                "the job");
+}
+
 void Declare(CLI::App& app, RunOptions& options) {
   AddHostsOption(app, options.hosts);
   AddChoice<v1::Mode>(
@@ -83,6 +115,7 @@ void Declare(CLI::App& app, RunOptions& options) {
       ->type_name("DURATION")
       ->check(RefuseEmpty);
   AddGiveUpOption(app, options.resume);
+  AddOutputOptions(app, options);
   app.add_flag("--explain", options.explain, "say which mode would be taken and why; run nothing");
   AddFormatOption(app, options.format, "text|json|jsonl");
   AddChoice<Labels>(

@@ -9,6 +9,7 @@
 #include "brood/v1/value.pb.h"
 #include "controller/cli/each_feed.h"
 #include "controller/cli/line_output.h"
+#include "controller/cli/lost_output.h"
 
 namespace brood::cli {
 
@@ -23,6 +24,8 @@ struct RunJob {
   std::optional<v1::Value> returned;
   LineOutput out;
   LineOutput err;
+  LostOutput lost_out = {};
+  LostOutput lost_err = {};
 };
 
 }  // namespace brood::cli

@@ -29,7 +29,10 @@ struct RunOptions {
   std::string kill_if_stuck;  // a time
   bool refuse_if_hazard = false;
   bool durable = false;
-  std::string call;  // LIBRARY.TASK, or empty for a command
+  v1::OutputTarget output = v1::OUTPUT_TARGET_UNSPECIFIED;
+  v1::OutputOverflow output_overflow = v1::OUTPUT_OVERFLOW_UNSPECIFIED;
+  std::string output_max;  // a size
+  std::string call;        // LIBRARY.TASK, or empty for a command
   bool explain = false;
   ResumePolicy resume;
   OutputFormat format = OutputFormat::kText;

@@ -50,11 +50,14 @@ void RunPrinter::Event(RunJob& job, const v1::Event& event) {
   } else if (options_.format == OutputFormat::kText && event.has_output()) {
     OutputBytes(job, event.output());
   }
-  if (event.has_output_closed() && event.output_closed().dropped_bytes() > 0) {
-    lost_output_ = true;
-    HostNote(job.host, "the last " + std::to_string(event.output_closed().dropped_bytes()) +
-                           " bytes of output went past the cap and were not kept");
+  if (event.has_output_limit()) {
+    HostNote(job.host,
+             std::string("its ") +
+                 (event.output_limit().stream() == v1::STREAM_STDERR ? "stderr" : "stdout") +
+                 " went past " + std::to_string(event.output_limit().limit()) +
+                 " bytes, and so it is ended");
   }
+  if (event.has_output_closed()) OutputClosed(job, event.output_closed());
   if (event.has_survivors() && event.survivors().total() > 0) {
     const uint32_t total = event.survivors().total();
     HostNote(job.host, std::to_string(total) + (total == 1 ? " process" : " processes") +
@@ -62,12 +65,24 @@ void RunPrinter::Event(RunJob& job, const v1::Event& event) {
   }
 }
 
+void RunPrinter::OutputClosed(RunJob& job, const v1::OutputClosed& closed) {
+  for (LostOutput* const lost : {&job.lost_out, &job.lost_err}) NoteLost(job, lost->Finish());
+  // What a ring has lost may have come here all the same, or was just told of.
+  if (closed.stdout_begin() + closed.stderr_begin() > 0 || closed.dropped_bytes() == 0) return;
+  NoteLost(job, "the last " + std::to_string(closed.dropped_bytes()) +
+                    " bytes of output went past the cap and were not kept");
+}
+
+void RunPrinter::NoteLost(const RunJob& job, const std::string& sentence) {
+  if (sentence.empty()) return;
+  // Who says what is to become of too much output knows that there may be less.
+  lost_output_ = lost_output_ || options_.output_overflow == v1::OUTPUT_OVERFLOW_UNSPECIFIED;
+  HostNote(job.host, sentence);
+}
+
 void RunPrinter::OutputBytes(RunJob& job, const v1::Output& output) {
-  if (output.bytes().size() < output.length()) {
-    lost_output_ = true;
-    HostNote(job.host, std::to_string(output.length() - output.bytes().size()) +
-                           " bytes of output are no longer kept");
-  }
+  const bool is_err = output.stream() == v1::STREAM_STDERR;
+  NoteLost(job, (is_err ? job.lost_err : job.lost_out).Add(output));
   if (output.stream() == v1::STREAM_STDERR) {
     Print(context_.err_fd, job.err.Add(output.bytes()));
   } else {

@@ -52,6 +52,8 @@ class RunPrinter {
   std::string Name(const RunJob& job) const;
   void Print(int fd, std::string bytes);
   void OutputBytes(RunJob& job, const v1::Output& output);
+  void OutputClosed(RunJob& job, const v1::OutputClosed& closed);
+  void NoteLost(const RunJob& job, const std::string& sentence);
   void NoteEnd(const RunJob& job);
 
   const RunOptions& options_;

@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/job/byte_size.h"
 #include "common/job/duration.h"
+#include "common/job/limits.h"
 #include "common/job/text.h"
 #include "controller/cli/run_id.h"
 
@@ -132,6 +134,22 @@ Status AddTimes(const RunOptions& options, v1::JobSpec& spec) {
   return Ok();
 }
 
+Status AddOutput(const RunOptions& options, v1::JobSpec& spec) {
+  if (options.output != v1::OUTPUT_TARGET_UNSPECIFIED)
+    spec.mutable_output()->set_target(options.output);
+  if (options.output_overflow != v1::OUTPUT_OVERFLOW_UNSPECIFIED)
+    spec.mutable_output()->set_overflow(options.output_overflow);
+  if (options.output_max.empty()) return Ok();
+  auto bytes = ParseByteSize(options.output_max, "--output-max");
+  if (!bytes) return bytes.error();
+  if (*bytes < kStreamBytesMin || *bytes > kStreamBytesMost) {
+    return FieldError("--output-max",
+                      "'" + options.output_max + "' is out of range; give 64K to 1T");
+  }
+  spec.mutable_output()->set_stream_bytes_max(*bytes);
+  return Ok();
+}
+
 // A word is text in the protocol; what is no text can only be bytes.
 void SetWord(const std::string& word, v1::Argument& argument) {
   if (IsUtf8(word)) {
@@ -210,6 +228,7 @@ Result<SpecBuilder> SpecBuilder::Create(const RunOptions& options, const Context
   if (Status status = AddDirectory(options, local, local_command, spec)) return *status;
   if (Status status = AddLimits(options, spec)) return *status;
   if (Status status = AddTimes(options, spec)) return *status;
+  if (Status status = AddOutput(options, spec)) return *status;
   if (local_command) spec.set_umask(CurrentUmask());
   return builder;
 }
