@@ -16,6 +16,7 @@
 #include "agent/parent/parent_end.h"
 #include "common/base/clock.h"
 #include "common/base/lie.h"
+#include "common/base/pidfd_status.h"
 
 namespace brood {
 
@@ -245,10 +246,12 @@ int Parent::Signal(const SignalJob& signal) {
   ProcessJob* const job = processes_.Find(signal.job_key());
   if (job == nullptr || job->ended || !job->pidfd) return ESRCH;
   const int number = signal.signal();
-  const long sent = signal.whole_group()
-                        ? ::kill(-job->pid, number)
-                        : ::syscall(SYS_pidfd_send_signal, job->pidfd.get(), number, nullptr, 0);
-  if (sent != 0) return errno;
+  // A task that ignores SIGCHLD has the kernel reap: the number may be another group's by now.
+  if (signal.whole_group()) {
+    if (const int failed = SignalGroupOf(job->pidfd.get(), job->pid, number)) return failed;
+  } else if (::syscall(SYS_pidfd_send_signal, job->pidfd.get(), number, nullptr, 0) != 0) {
+    return errno;
+  }
   if (ChangesRunning(number)) reaper_->ExpectChange(job);
   return 0;
 }
