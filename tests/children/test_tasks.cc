@@ -14,6 +14,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "agent/sdk/task.h"
 
@@ -88,6 +89,34 @@ TASK(Hold) {
   const int64_t nanoseconds = arguments[0].integer * 1'000'000;
   if (host->sleep(job, nanoseconds) == BROOD_STOPPED) return BROOD_TASK_STOPPED;
   return ReturnInt(host, job, host->stop_requested(job));
+}
+
+// Memory of many sizes, each part written and read again.
+bool AllocatesRight(uint64_t seed) {
+  std::vector<std::string> parts;
+  for (uint64_t i = 0; i < 64; ++i)
+    parts.emplace_back((seed * 2'654'435'761 + i * 40'503) % 6'000 + 1,
+                       static_cast<char>('a' + i % 26));
+  for (uint64_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].front() != static_cast<char>('a' + i % 26) || parts[i].back() != parts[i].front())
+      return false;
+  }
+  return true;
+}
+
+TASK(Allocate) {
+  const auto seed = static_cast<uint64_t>(arguments[0].integer);
+  return ReturnInt(host, job, AllocatesRight(seed) ? arguments[0].integer : -1);
+}
+
+// With moments in between: a fork waits for who was interrupted in the allocator, on few CPUs very
+// long.
+TASK(Churn) {
+  host->progress(job, 0, "churning", 8);
+  for (uint64_t round = 0; host->sleep(job, 300'000) != BROOD_STOPPED; ++round) {
+    if (!AllocatesRight(round)) return Threw(host, job, "memory is not what was written to it");
+  }
+  return BROOD_TASK_STOPPED;
 }
 
 TASK(Print) {
@@ -280,6 +309,8 @@ brood_task g_tasks[] = {
          IgnoreSignal, BROOD_TASK_ON_MAIN_THREAD),
     Plain("signals", "lists the signals that have an action of their own", BROOD_TEXT, Signals),
     Plain("linger", "makes exit wait for ever", BROOD_NULL, Linger),
+    Task("allocate", "allocates memory; returns its argument", kNumber, BROOD_INT, Allocate),
+    Plain("churn", "allocates memory until it is stopped", BROOD_NULL, Churn),
     Plain("where", "says its job and mode", BROOD_TEXT, Where),
 };
 
