@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mixed load for a while, and what grows: memory, descriptors, threads, zombies, files.
+
+Usage: soak_test.py [SECONDS]; BROOD_BIN_DIR names the folder of the programs. The load is bounded: it is about what is left
+of each job, not about how many there can be.
+"""
+
+import contextlib
+import io
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+PATIENCE = 120
+# Jobs a second, by kind, and jobs at once before it begins: more than the 10,000 ended ones that an agent keeps in memory, of
+# the same kinds, so that from there on each new one takes the place of an old one.
+LOAD = {
+    "command": (20, 4400, ["--", "sh", "-c", "echo {}"]),
+    "fork": (20, 4400, ["--mode", "fork", "--call", "demo.echo", "{}"]),
+    "thread": (10, 2200, ["--mode", "thread", "--call", "demo.add", "hits", "{}"]),
+}
+RATE = sum(rate for rate, _, _ in LOAD.values())
+
+# Bytes of memory that a job may leave behind for ever, by process. An ended job that is kept costs the agent some 4 KiB, and a
+# running one the parent some hundred bytes. The allocators take memory in steps, which hides more in a short run than in a long one.
+LEFT_BY_A_JOB_MAX = {"agent": 500, "parent": 100, "supervisor": 100}
+LEFT_IN_A_LONG_RUN_MAX = {"agent": 100, "parent": 60, "supervisor": 50}
+LONG_SECONDS = 300
+WARM_SECONDS = 12
+WARM_FASTER = 4  # times the rate: arenas of all threads are there after some thousand jobs
+# At rest, after as much load as it was: what is more of these than before it.
+MORE_AT_REST_MAX = {"descriptors": 8, "threads": 8, "zombies": 0}
+JOURNAL_BYTES_MAX = (256 << 20) + (32 << 20)  # what is kept, the segment that is being written, and the room for the next
+JOURNAL_BYTES_PER_JOB_MAX = 8 << 10
+SPOOL_FILES_MAX = 2 * 10_000 + 2 * RATE  # two streams of each ended job that is kept, and those that live
+
+
+def slope(points):
+    """Least squares: how much the second grows for one of the first."""
+    count = len(points)
+    middle = sum(x for x, _ in points) / count
+    height = sum(y for _, y in points) / count
+    spread = sum((x - middle) ** 2 for x, _ in points)
+    return sum((x - middle) * (y - height) for x, y in points) / spread
+
+
+def judge_memory(samples, limits):
+    """Sentences on what grows. `samples`: (jobs so far, {process: bytes}). The first half is for settling down."""
+    breaches = []
+    for process, most in limits.items():
+        left = slope([(jobs, memory[process]) for jobs, memory in samples[len(samples) // 2:]])
+        shape = [str(memory[process] >> 10) for _, memory in samples[::max(1, len(samples) // 10)]]
+        print(f"  {process}: {left:.0f} bytes of memory a job, at most {most}; KiB: {' '.join(shape)}")
+        if left > most:
+            breaches.append(f"each job leaves {left:.0f} bytes in the {process}; at most {most} are noise")
+    return breaches
+
+
+def judge_rest(before, after):
+    """The same of what is there at rest: {process: {what: count}}."""
+    breaches = []
+    for process, counts in before.items():
+        for what, most in MORE_AT_REST_MAX.items():
+            more = after[process][what] - counts[what]
+            print(f"  {process}: {after[process][what]} {what} at rest, {counts[what]} before")
+            if more > most:
+                breaches.append(f"the {process} has {more} {what} more at rest than before; at most {most}")
+    return breaches
+
+
+def check_judges():
+    """They can fail: a leak of a quarter more than is allowed, among noise, is found; the noise alone is not."""
+    noise = [(i * 50, (i * 7919 % 13 - 6) * 4096) for i in range(60)]
+    steady = [(jobs, dict.fromkeys(LEFT_BY_A_JOB_MAX, 50_000_000 + wobble)) for jobs, wobble in noise]
+    leaky = [(jobs, {**memory, "agent": memory["agent"] + jobs * 625}) for jobs, memory in steady]
+    assert not judge_memory(steady, LEFT_BY_A_JOB_MAX)
+    assert len(judge_memory(leaky, LEFT_BY_A_JOB_MAX)) == 1
+    rest = {"agent": {"descriptors": 40, "threads": 9, "zombies": 0}}
+    assert not judge_rest(rest, rest)
+    assert len(judge_rest(rest, {"agent": {"descriptors": 60, "threads": 9, "zombies": 1}})) == 2
+
+
+def memory_of(pid):
+    """What is its own alone: files that it maps grow until they are full, and are then let go."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) << 10
+
+
+def zombies_of(pid):
+    count = 0
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                state, parent = file.read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue  # it has ended meanwhile
+        count += state == "Z" and int(parent) == pid
+    return count
+
+
+def size_of(folder):
+    files = [os.path.join(inside, name) for inside, _, names in os.walk(folder) for name in names]
+    total = 0
+    for file in files:
+        try:
+            total += os.stat(file).st_blocks * 512
+        except FileNotFoundError:
+            pass  # it was forgotten meanwhile
+    return len(files), total
+
+
+class Soak:
+    def __init__(self, folder):
+        self.environment = dict(os.environ, HOME=folder)
+        for name in ("STATE_DIR", "RUNTIME_DIR", "CONFIG", "HOSTS"):
+            self.environment["BROOD_" + name] = os.path.join(folder, name.lower())
+        self.brood("run", "--", "true")
+        status = json.loads(self.brood("agent", "status", "-o", "json"))
+        self.pids = {"agent": status["pid"], "supervisor": status["supervisorPid"], "parent": status["parents"][0]["pid"]}
+        state = self.environment["BROOD_STATE_DIR"]
+        self.state = os.path.join(state, os.listdir(state)[0])
+        self.jobs = 0
+
+    def brood(self, *words):
+        answer = subprocess.run([BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=PATIENCE,
+                                check=False, stdin=subprocess.DEVNULL)
+        assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
+        return answer.stdout
+
+    def start(self, words):
+        return subprocess.Popen([BROOD, "run", "--each", "-", *words], env=self.environment, stdin=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, bufsize=1)
+
+    def end(self, runs):
+        for kind, run in runs.items():
+            _, said = run.communicate(timeout=PATIENCE)
+            assert run.returncode == 0, f"{kind}: {run.returncode}: {said[-2000:]}"
+
+    def warm_up(self):
+        runs = {kind: self.start(words) for kind, (_, _, words) in LOAD.items()}
+        for kind, (_, count, _) in LOAD.items():
+            runs[kind].stdin.write("".join(f"{i}\n" for i in range(count)))
+        self.end(runs)
+
+    def cancel_one(self):
+        job = self.brood("run", "-d", "--", "sleep", "600").strip()
+        self.brood("cancel", "--grace", "1s", job)
+
+    def rest(self):
+        """What each process has when nothing runs."""
+        deadline = time.monotonic() + PATIENCE
+        while any(int(json.loads(self.brood("hosts", "-o", "json"))["hosts"][0].get(what, 0))
+                  for what in ("processes", "threads", "queued")):
+            assert time.monotonic() < deadline, "jobs do not end"
+        counts = {}
+        for process, pid in self.pids.items():
+            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+                threads = next(int(line.split()[1]) for line in file if line.startswith("Threads:"))
+            counts[process] = {"descriptors": len(os.listdir(f"/proc/{pid}/fd")), "threads": threads,
+                               "zombies": zombies_of(pid)}
+        return counts
+
+    def load(self, seconds, faster=1):
+        """At so many times the rate, for so long; a sample each second."""
+        runs = {kind: self.start(words) for kind, (_, _, words) in LOAD.items()}
+        samples = []
+        begin = time.monotonic()
+        for second in range(seconds):
+            for kind, (rate, _, _) in LOAD.items():
+                runs[kind].stdin.write("".join(f"{i}\n" for i in range(rate * faster)))
+            self.cancel_one()
+            self.jobs += RATE * faster + 1
+            # The rate: until the next second begins.
+            select.select([], [], [], max(0, begin + second + 1 - time.monotonic()))
+            samples.append((self.jobs, {process: memory_of(pid) for process, pid in self.pids.items()}))
+        self.end(runs)
+        return samples
+
+    def judge_disk(self, jobs, before):
+        """The same of the disk."""
+        breaches = []
+        _, journal = size_of(self.state + "/journal")
+        files, spool = size_of(self.state + "/spool")
+        grown = (journal - before) / jobs
+        print(f"  disk: journal {journal >> 10} KiB, {grown:.0f} bytes a job; spool {files} files, {spool >> 10} KiB")
+        if journal > JOURNAL_BYTES_MAX:
+            breaches.append(f"the journal has {journal} bytes; at most {JOURNAL_BYTES_MAX}")
+        if grown > JOURNAL_BYTES_PER_JOB_MAX + (16 << 20) / jobs:
+            breaches.append(f"each job makes the journal {grown:.0f} bytes longer")
+        if files > SPOOL_FILES_MAX:
+            breaches.append(f"the spool has {files} files; at most {SPOOL_FILES_MAX}")
+        return breaches
+
+
+def main(seconds):
+    with contextlib.redirect_stdout(io.StringIO()):
+        check_judges()
+    folder = tempfile.mkdtemp(prefix="brood-soak-", dir="/var/tmp")
+    try:
+        soak = Soak(folder)
+        soak.warm_up()
+        soak.load(WARM_SECONDS, WARM_FASTER)
+        before = soak.rest()
+        _, journal = size_of(soak.state + "/journal")
+        first = soak.jobs
+        samples = soak.load(seconds)
+        after = soak.rest()
+        print(f"{soak.jobs - first} jobs in {seconds} s:")
+        limits = LEFT_BY_A_JOB_MAX if seconds < LONG_SECONDS else LEFT_IN_A_LONG_RUN_MAX
+        breaches = judge_memory(samples, limits) + judge_rest(before, after) + soak.judge_disk(soak.jobs - first, journal)
+        soak.brood("agent", "stop")
+    finally:
+        shutil.rmtree(folder)
+    for breach in breaches:
+        print("BREACH: " + breach)
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60))
