@@ -239,6 +239,9 @@ void Core::ViewHost(v1::Host* host) const {
   host->set_queued(queued_);
   host->set_journal_head(next_cursor_ - 1);
   if (trouble_) host->set_journal_problem(trouble_->message);
+  host->set_limit_controllers(options_.limits.controllers);
+  for (const std::string_view name : LimitNamesHere(options_.limits))
+    host->add_limits(std::string(name));
 }
 
 }  // namespace brood

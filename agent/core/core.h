@@ -25,6 +25,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/job/mode_choice.h"
+#include "common/job/resource_limits.h"
 
 namespace brood {
 
@@ -38,6 +39,7 @@ struct CoreOptions {
   v1::Mode default_mode = v1::MODE_FORK;
   size_t ended_jobs_kept = kEndedJobsKept;
   uint64_t output_bytes_kept = 0;  // of all jobs; 0: no bound
+  LimitSupport limits;
 };
 
 // Fills `state` with what a replay of the job's events builds.
@@ -184,6 +186,8 @@ class Core {
   void Enqueue(Instant now, CoreJob* job, Batch* batch);
   void WaitAgain(Instant now, CoreJob* job, Batch* batch);
   void CancelUnsent(Instant now, CoreJob* job, Batch* batch);
+  void FailUnsent(Instant now, CoreJob* job, const Error& error, Batch* batch);
+  void EndUnsent(Instant now, CoreJob* job, Batch* batch);
   // A spec, read as the tasks of its parent say.
   struct Reading {
     ModeChoice choice;

@@ -90,6 +90,8 @@ void Core::OnExited(Instant now, const ExitedFact& fact, Batch* batch) {
   if (fact.status.usage) *exited->mutable_usage() = *fact.status.usage;
   if (fact.result) SetResult(*fact.result, exited);
   exited->set_cause(job->cause);
+  if (fact.status.memory_limit_hit && job->cause == v1::END_CAUSE_UNSPECIFIED)
+    exited->set_cause(v1::END_CAUSE_MEMORY_LIMIT);
   Emit(job, batch);
   if (fact.group_alive || job->cause != v1::END_CAUSE_UNSPECIFIED) {
     // What was asked to end is ended with all below it; else it is only looked at.

@@ -71,6 +71,10 @@ Status Core::Cancel(Instant now, const std::string& job_id, int64_t grace_ns, co
 void Core::CancelUnsent(Instant now, CoreJob* job, Batch* batch) {
   Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_cancelled();
   Emit(job, batch);
+  EndUnsent(now, job, batch);
+}
+
+void Core::EndUnsent(Instant now, CoreJob* job, Batch* batch) {
   EndJob(now, job, batch);
   CloseOutput(now, job, v1::OutputClosed(), batch);  // It never had any.
   CleanIfDone(now, job, batch);

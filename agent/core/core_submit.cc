@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/core/core.h"
+#include "agent/core/limit_plan.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
 #include "agent/core/spec_frame.h"
@@ -47,6 +48,7 @@ Result<Core::Reading> Core::ReadSpec(const v1::JobSpec& spec, const ParentEntry&
     crashed = crashed_libraries_.count(LibraryOf(spec.call().task())) > 0;
   }
   reading.choice = ChooseMode(spec, traits, crashed, options_.default_mode);
+  reading.choice.reason += SayLimitsHere(spec, options_.limits);
   return reading;
 }
 
@@ -106,6 +108,8 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   ParentEntry& parent = found->second;
   Result<Reading> reading = ReadSpec(spec, parent);
   if (!reading) return Refused(id, reading.error());
+  if (const Status cannot = CheckLimitsHere(spec, options_.limits, options_.host))
+    return Refused(id, *cannot);
   if (queued_ >= options_.queue_limit) {
     return Refused(id, Error{ErrorCode::kResourceExhausted, "QUEUE_FULL",
                              "host '" + options_.host + "' has " + std::to_string(queued_) +
@@ -206,6 +210,8 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
   event.mutable_starting()->set_reason(job->reason);
   Emit(job, batch);
   job->boot_id = options_.boot_id;
+  if (const Status cannot = CheckLimitsHere(job->view.spec(), options_.limits, options_.host))
+    return FailUnsent(now, job, *cannot, batch);
   job->of_other_boot = false;
   if (job->view.spec().durable()) {
     job->unsynced_start = job->last_cursor;
@@ -223,7 +229,18 @@ void Core::SendStart(const CoreJob& job, Batch* batch) {
   start.parent = job.parent;
   FillStartFrame(job, options_.host, &start.job);
   if (job.view.spec().output().ByteSizeLong() > 0) start.output = job.view.spec().output();
+  (void)PlanLimits(job.view.spec(), options_.limits, &start);  // Launch knows that it can be done.
   batch->effects.push_back(std::move(start));
+}
+
+// What it asks for was to be had when it was received, and is not any more.
+void Core::FailUnsent(Instant now, CoreJob* job, const Error& error, Batch* batch) {
+  v1::FailedToStart* const failed =
+      Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_failed_to_start();
+  failed->set_step("limits");
+  failed->set_message(error.message);
+  Emit(job, batch);
+  EndUnsent(now, job, batch);
 }
 
 void Core::ArmTimeout(CoreJob* job) {

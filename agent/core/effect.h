@@ -28,6 +28,10 @@ struct StartJobEffect {
   internal::v1::StartJob job;
   // Where its output is kept in another way than that of most: to be prepared before.
   std::optional<v1::OutputSettings> output;
+  // Limits of all its processes together, which need control groups: made, and put into the frame,
+  // before it is sent.
+  std::optional<uint64_t> memory_bytes;
+  std::optional<uint64_t> processes;
 };
 // A signal to a job's leader or group: through its parent while that lives,
 // else by pid and start. The answer is OnSignalled.

@@ -42,6 +42,7 @@ struct WaitStatus {
   std::optional<int32_t> exit_code;  // neither: unknown
   std::optional<int32_t> signal;
   bool core_dumped = false;
+  bool memory_limit_hit = false;  // the kernel killed in its control group
   std::optional<v1::ResourceUsage> usage;
 };
 

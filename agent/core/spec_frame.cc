@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/core/spec_frame.h"
 
-#include <sys/resource.h>
-
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -11,14 +9,6 @@
 
 namespace brood {
 namespace {
-
-// The names of JobSpec.limits; validation has refused all others.
-constexpr std::pair<const char*, int> kLimitNames[] = {
-    {"cpu", RLIMIT_CPU},       {"fsize", RLIMIT_FSIZE},     {"data", RLIMIT_DATA},
-    {"stack", RLIMIT_STACK},   {"core", RLIMIT_CORE},       {"rss", RLIMIT_RSS},
-    {"as", RLIMIT_AS},         {"memlock", RLIMIT_MEMLOCK}, {"nproc", RLIMIT_NPROC},
-    {"nofile", RLIMIT_NOFILE},
-};
 
 void FillEnvironment(const v1::Environment& from, internal::v1::EnvironmentChange* to) {
   to->set_clear(from.clear());
@@ -45,14 +35,6 @@ void FillStartFrame(const CoreJob& job, const std::string& host, internal::v1::S
   frame->set_working_directory(spec.working_directory());
   if (spec.has_umask()) frame->set_umask(spec.umask());
   frame->set_stdin_stream(spec.stdin_stream());
-  for (const v1::ResourceLimit& limit : spec.limits()) {
-    for (const auto& [name, resource] : kLimitNames) {
-      if (limit.name() != name) continue;
-      internal::v1::Limit* const out = frame->add_limits();
-      out->set_resource(resource);
-      out->set_value(limit.value());
-    }
-  }
   frame->set_refuse_if_hazard(spec.refuse_if_hazard());
   frame->set_host(host);
   frame->set_job_id(job.view.job_id());

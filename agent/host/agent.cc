@@ -2,6 +2,7 @@
 #include "agent/host/agent.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +46,10 @@ bool WriteNumber(const std::string& path, uint64_t number) {
   return written == static_cast<ssize_t>(text.size());
 }
 
+// For control groups at the end: what is left then the next agent removes.
+constexpr int kLastLooks = 20;
+constexpr int kLastLookMilliseconds = 10;
+
 // Each start of the agent has a number of its own, spent before anything is
 // done with it.
 Result<uint64_t> NextIncarnation(const std::string& state) {
@@ -77,6 +82,12 @@ Agent::Agent(AgentOptions options, const Clock* clock, EventLoop* loop)
       }) {}
 
 Agent::~Agent() {
+  // Processes that were killed just now take a moment to leave their groups.
+  for (int look = 0; sequencer_ != nullptr && look < kLastLooks; ++look) {
+    RemoveLimitGroups();
+    if (limit_groups_->jobs().empty()) break;
+    ::poll(nullptr, 0, kLastLookMilliseconds);
+  }
   processes_.reset();
   trees_.reset();
   snapshots_.reset();
@@ -103,6 +114,8 @@ Status Agent::Open() {
   incarnation_ = *incarnation;
   start_wall_ns_ = clock_->Now().wall.ns;
 
+  limit_groups_ =
+      std::make_unique<LimitGroups>(journal_->id(), options_.state_directory + "/limit_groups");
   CoreOptions core;
   core.host = options_.name;
   core.boot_id = ReadBootId();
@@ -113,6 +126,10 @@ Status Agent::Open() {
   core.default_mode = options_.default_mode;
   core.ended_jobs_kept = options_.ended_jobs;
   core.output_bytes_kept = options_.output_bytes_kept;
+  core.limits.controllers = limit_groups_->controllers();
+  core.limits.memory_group = limit_groups_->bounds_memory();
+  core.limits.process_group = limit_groups_->bounds_processes();
+  core.limits.nproc_binds = ProcessLimitBinds();
   core_ = std::make_unique<Core>(core);
   if (Status failed = Replay()) return failed;
   Result<std::unique_ptr<Spool>> spool =
@@ -220,6 +237,7 @@ Status Agent::OpenSupervisor() {
 }
 
 void Agent::Start(std::function<void(Status)> ready) {
+  loop_->Post([this] { RemoveLimitGroups(); });  // What an earlier agent left.
   StartDefault(kDefaultStarts, [this, ready = std::move(ready)](const Status& failed) {
     if (failed) return ready(failed);
     AwaitAdopted(ready);
@@ -260,6 +278,7 @@ void Agent::EndRound() {
     spool_->Finish(job_key);
     ForgetLifeOf(job_key);
   }
+  if (!ended.empty()) RemoveLimitGroups();
   sequencer_->Commit();
   CheckWaits();
   if (!sequencer_->AllCommitted()) return;

@@ -23,6 +23,7 @@
 #include "agent/host/supervisor_link.h"
 #include "agent/host/tree_thread.h"
 #include "agent/journal/journal.h"
+#include "agent/process/limit_groups.h"
 #include "agent/process/process_table.h"
 #include "agent/spool/spool.h"
 #include "common/base/event_loop.h"
@@ -109,6 +110,9 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void FindOutputs();
   void EndRound();
   void RecoverLater();
+  // Makes the control groups that a job's limits need; false if the job cannot be started so.
+  bool PrepareLimits(StartJobEffect* start);
+  void RemoveLimitGroups();
   void ForgetLifeOf(uint64_t ended_job);
   void ForgetLife(const ParentKey& key);
   void KillParent(const ParentKey& key);
@@ -155,6 +159,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   std::unique_ptr<JobInputs> inputs_;
   std::unique_ptr<SupervisorLink> supervisor_;
   std::unique_ptr<StrangerWatch> strangers_;
+  std::unique_ptr<LimitGroups> limit_groups_;
   // Of parents and supervisors that are gone; removed once all is committed.
   std::vector<std::string> spent_folders_;
   std::atomic<int> supervisor_pid_ = 0;
@@ -178,6 +183,7 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   EventLoop::TimerId deadline_timer_ = 0;
   bool journal_in_trouble_ = false;
   bool recovery_armed_ = false;
+  EventLoop::TimerId groups_timer_ = 0;  // while processes of jobs that have ended live in groups
   // Jobs whose streams had no reader for a while that they may not have outlived.
   std::set<uint64_t> maybe_cut_;
   std::function<void(uint32_t)> stop_done_;

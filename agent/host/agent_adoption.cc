@@ -30,6 +30,7 @@ std::shared_ptr<ParentLink> Agent::AdoptLife(const ParentKey& key) {
   auto link =
       std::make_shared<ParentLink>(key, ParentDirectory(key), ParentSocket(key), incarnation_,
                                    loop_, sequencer_.get(), spool_.get(), inputs_.get());
+  link->SetLimitGroups(limit_groups_.get());
   link->ReadNotes();
   // The notes of starts that the journal has are gone, and no event says which slot a job has.
   const std::vector<StartSlot> starts = link->ReadStarts();

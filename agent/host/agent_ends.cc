@@ -36,6 +36,8 @@ void Agent::OnOrphanEnd(Instant at, OrphanFact fact) {
       TellUnnotedStart(at, link->key(), same ? parent->second.unit.pid() : 0, *found, &core, batch);
     });
     const uint64_t job_key = found->start.job_key;
+    if (MayBeOutOfMemory(fact.status))
+      fact.status.memory_limit_hit = limit_groups_->WasOutOfMemory(job_key);
     link->watch()->TakeWritesOf(job_key);
     ParentLink::CallFacts call = link->ReadCall(job_key, found->slot);
     fact.result = std::move(call.result);

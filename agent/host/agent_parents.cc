@@ -18,6 +18,7 @@
 #include "agent/host/note_facts.h"
 #include "agent/process/process_table.h"
 #include "common/base/paths.h"
+#include "common/base/pidfd_status.h"
 #include "spdlog/spdlog.h"
 
 namespace brood {
@@ -88,7 +89,7 @@ void Agent::OnEffects(std::vector<Effect> effects) {
     std::visit(
         Cases{
             [&](StartJobEffect& start) {
-              if (!PrepareOutput(&start)) return;
+              if (!PrepareOutput(&start) || !PrepareLimits(&start)) return;
               Outgoing& out = to(start.parent);
               internal::v1::ToParent& frame = start.job.task().empty() ? out.commands : out.main;
               out.bytes += start.job.ByteSizeLong();
@@ -155,8 +156,7 @@ void Agent::SignalByPid(const SignalJobEffect& effect) {
   if (!pidfd || !IsSameProcess(effect.pid, effect.start_ns)) {
     fact.error_number = ESRCH;
   } else if (effect.whole_group) {
-    // The leader is held alive or a zombie, so its group is still its own.
-    if (::kill(-effect.pid, effect.signal) != 0) fact.error_number = errno;
+    fact.error_number = SignalGroupOf(pidfd.get(), effect.pid, effect.signal);
   } else if (::syscall(SYS_pidfd_send_signal, pidfd.get(), effect.signal, nullptr, 0) != 0) {
     fact.error_number = errno;
   }
@@ -204,7 +204,7 @@ void Agent::LaunchParent(const StartParentEffect& effect) {
                                            sequencer_.get(), spool_.get(), inputs_.get());
   {
     const absl::MutexLock lock(&links_mutex_);
-    links_[key] = std::move(link);
+    (links_[key] = std::move(link))->SetLimitGroups(limit_groups_.get());
   }
   internal::v1::ToSupervisor frame;
   internal::v1::StartParent* const start = frame.mutable_start();

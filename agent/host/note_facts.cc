@@ -66,6 +66,10 @@ WaitStatus StatusOfNote(const Note& note) {
   return status;
 }
 
+bool MayBeOutOfMemory(const WaitStatus& status) {
+  return status.signal == SIGKILL || status.exit_code == 128 + SIGKILL;
+}
+
 std::optional<std::variant<StartedFact, FailedFact>> StartOfSlot(const StartSlot& start,
                                                                  uint32_t slot) {
   if (start.claim != kClaimedByChild || start.pid <= 0) return std::nullopt;

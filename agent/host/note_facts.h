@@ -16,6 +16,8 @@ namespace brood {
 StartedFact StartedOfNote(const Note& note);
 FailedFact FailedOfNote(const Note& note, std::string_view text);
 WaitStatus StatusOfNote(const Note& note);
+// It ended as one does that the kernel kills at its memory limit, or as a shell tells of one.
+bool MayBeOutOfMemory(const WaitStatus& status);
 // Of a job whose parent has ended without noting it; nothing if its child has not begun.
 std::optional<std::variant<StartedFact, FailedFact>> StartOfSlot(const StartSlot& start,
                                                                  uint32_t slot);

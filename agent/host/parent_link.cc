@@ -88,6 +88,8 @@ void ParentLink::Shut() {
   if (doorbell_) loop_->Remove(doorbell_.get());
   doorbell_.reset();
   watch_.Shut();
+  if (streams_timer_ != 0) loop_->Cancel(streams_timer_);
+  streams_timer_ = 0;
   for (const auto& request : std::exchange(memory_requests_, {})) {
     request.second(
         Error{ErrorCode::kUnavailable, "PARENT_ENDED", "parent '" + key_.name + "' ended", ""});
@@ -207,14 +209,8 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
       core.OnParentReady(now, key_, std::move(tasks), std::move(libraries), batch);
     });
   }
-  for (const internal::v1::Streams& streams : frame.streams()) {
-    UniqueFd input = streams.input() ? channel->receiver->TakeFd() : UniqueFd();
-    if (input) inputs_->Attach(streams.job_key(), std::move(input));
-    if (!streams.output()) continue;
-    UniqueFd out = channel->receiver->TakeFd();
-    UniqueFd err = channel->receiver->TakeFd();
-    spool_->Attach(streams.job_key(), std::move(out), std::move(err));
-  }
+  for (const internal::v1::Streams& streams : frame.streams())
+    TakeStreams(channel->receiver, streams);
   for (const internal::v1::Signalled& signalled : frame.signalled()) {
     sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
       core.OnSignalled(now,
@@ -261,7 +257,7 @@ void ParentLink::ReadNotes() {
   for (const auto& [note, text] : notes_) {
     // What a job wrote comes before its end.
     if (MayHaveWritten(note)) watch_.TakeWritesOf(note.job_key);
-    OnNote(note, text);
+    if (!MustWait(note, text)) OnNote(note, text);
   }
   notes_.clear();
 }
@@ -295,6 +291,8 @@ void ParentLink::OnNote(const Note& note, std::string_view text) {
         ExitedFact fact;
         fact.job_key = note.job_key;
         fact.status = StatusOfNote(note);
+        if (limit_groups_ != nullptr && MayBeOutOfMemory(fact.status))
+          fact.status.memory_limit_hit = limit_groups_->WasOutOfMemory(note.job_key);
         fact.group_alive = (note.flags & kGroupAlive) != 0;
         // What it is, is not known where the journal no longer has its spec.
         if (!job->view.spec().has_command()) {

@@ -19,6 +19,7 @@
 #include "agent/host/sequencer.h"
 #include "agent/outbox/outbox_reader.h"
 #include "agent/outbox/slot_file.h"
+#include "agent/process/limit_groups.h"
 #include "agent/spool/spool.h"
 #include "brood/internal/v1/frames.pb.h"
 #include "common/base/event_loop.h"
@@ -52,7 +53,9 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   // Takes in what the parent noted so far.
   void ReadNotes();
   // Deletes notes that are in the journal.
-  void ReleaseNotes() { outbox_.ReleaseRead(); }
+  void ReleaseNotes() {
+    if (streamless_.empty()) outbox_.ReleaseRead();
+  }
   // What a job's slot tells after its parent's end: false if it never ran.
   // Of a parent that has ended: what its slots say, by slot. Who has not begun by now never will.
   std::vector<StartSlot> TakeStarts() const { return RevokeStarts(directory_); }
@@ -80,6 +83,8 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   void ReadMemory(internal::v1::ReadMemory request, MemoryDone done);
 
   MemoryWatch* watch() { return &watch_; }
+  // Where it is asked what became of jobs with limits; they outlive it.
+  void SetLimitGroups(const LimitGroups* groups) { limit_groups_ = groups; }
 
   const ParentKey& key() const { return key_; }
   // By this agent: then it has the streams of all jobs there were.
@@ -104,6 +109,10 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   void ArmWrite(Channel* channel);
   void OnNote(const Note& note, std::string_view text);
   void OnDoorbell();
+  void TakeStreams(FrameSocket* receiver, const internal::v1::Streams& streams);
+  bool MustWait(const Note& note, std::string_view text);
+  void AwaitStreams();
+  bool ReopenStreams(uint64_t job_key);
 
   const ParentKey key_;
   const std::string directory_;
@@ -121,6 +130,11 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   Channel commands_;
   std::string library_error_;
   uint64_t damaged_notes_ = 0;
+  // Jobs whose streams came when this process had no descriptor for them, with their ends, which
+  // are not told before the streams are here.
+  std::map<uint64_t, std::vector<std::pair<Note, std::string>>> streamless_;
+  EventLoop::TimerId streams_timer_ = 0;
+  const LimitGroups* limit_groups_ = nullptr;
   bool was_connected_ = false;
   UniqueFd bell_;
   UniqueFd doorbell_;

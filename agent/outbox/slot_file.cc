@@ -62,6 +62,8 @@ const char* ChildStepName(ChildStep step) {
       return "fork";
     case ChildStep::kPipe:
       return "pipe";
+    case ChildStep::kGroup:
+      return "cgroup";
   }
   return "unknown";
 }

@@ -72,6 +72,7 @@ enum class ChildStep : uint32_t {
   kExec = 5,
   kFork = 6,
   kPipe = 7,
+  kGroup = 9,
 };
 const char* ChildStepName(ChildStep step);
 

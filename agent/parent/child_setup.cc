@@ -43,6 +43,14 @@ BROOD_IN_CHILD bool Step(StartSlot* slot, ChildStep step, long result) {
   return false;
 }
 
+// Whoever writes "0" there enters the group. The descriptor is closed by exec, or with all others.
+BROOD_IN_CHILD bool EnterGroup(StartSlot* slot, const char* group) {
+  const long file = ::syscall(SYS_openat, AT_FDCWD, group, O_WRONLY | O_CLOEXEC);
+  return Step(slot, ChildStep::kGroup, file) &&
+         Step(slot, ChildStep::kGroup, ::syscall(SYS_write, file, "0", 1)) &&
+         Step(slot, ChildStep::kGroup, ::syscall(SYS_close, file));
+}
+
 }  // namespace
 
 std::vector<ChildLimit> ChildLimits(const internal::v1::StartJob& job, const rlimit& files) {
@@ -53,6 +61,12 @@ std::vector<ChildLimit> ChildLimits(const internal::v1::StartJob& job, const rli
     limits.push_back(ChildLimit{limit.resource(), rlimit{limit.value(), limit.value()}});
   }
   return limits;
+}
+
+std::vector<const char*> ChildGroups(const internal::v1::StartJob& job) {
+  std::vector<const char*> groups;
+  for (const std::string& group : job.groups()) groups.push_back(group.c_str());
+  return groups;
 }
 
 uint64_t FindChangedSignals() {
@@ -74,6 +88,11 @@ ChildStep FindSetupFault(const internal::v1::StartJob& job, int* error_number) {
       return ChildStep::kLimit;
     }
     if (limit.value() > now.rlim_max && ::geteuid() != 0) return ChildStep::kLimit;
+  }
+  for (const std::string& group : job.groups()) {
+    if (::access(group.c_str(), W_OK) == 0) continue;
+    *error_number = errno;
+    return ChildStep::kGroup;
   }
   if (job.working_directory().empty()) return ChildStep::kNone;
   const UniqueFd directory(
@@ -103,6 +122,11 @@ BROOD_IN_CHILD bool SetUpChild(const ChildSetup& setup) {
     return false;  // Our parent has ended, and the agent believes that we never were.
   }
 
+  // First: what the next steps take is the job's already, and no limit of descriptors is in the
+  // way.
+  for (size_t i = 0; i < setup.group_count; ++i) {
+    if (!EnterGroup(slot, setup.groups[i])) return false;
+  }
   if (!Step(slot, ChildStep::kSetsid, ::syscall(SYS_setsid))) return false;
   ResetSignals(setup.signals);
   if (!Step(slot, ChildStep::kDup, ::syscall(SYS_dup3, setup.input, 0, 0)) ||

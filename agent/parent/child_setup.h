@@ -28,7 +28,9 @@ struct ChildSetup {
   int input = -1;  // become 0, 1 and 2; all above 2
   int output = -1;
   int error = -1;
-  const char* directory = nullptr;  // null: stays
+  const char* directory = nullptr;      // null: stays
+  const char* const* groups = nullptr;  // files of control groups to enter
+  size_t group_count = 0;
   bool sets_umask = false;
   mode_t umask = 0;
   const ChildLimit* limits = nullptr;
@@ -40,6 +42,9 @@ struct ChildSetup {
 // process was started with, which it has raised for itself.
 std::vector<ChildLimit> ChildLimits(const internal::v1::StartJob& job, const rlimit& files);
 
+// The files of the control groups that the job's process is to enter; they point into `job`.
+std::vector<const char*> ChildGroups(const internal::v1::StartJob& job);
+
 // Before a fork: what of a call's set-up would fail in the child, as far as can be
 // seen from here, and its errno; kNone if nothing. Commands need no such look: they
 // have not started until they have executed.
@@ -48,7 +53,7 @@ ChildStep FindSetupFault(const internal::v1::StartJob& job, int* error_number);
 // The signals that have another action than the default one now.
 uint64_t FindChangedSignals();
 
-// In the child, its first act: pid and time to the slot; then session, signals,
+// In the child, its first act: pid and time to the slot; then control groups, session, signals,
 // streams, limits, directory, umask. False: the slot says step and errno. To be
 // called with all signals blocked; returns with none blocked.
 bool SetUpChild(const ChildSetup& setup);

@@ -21,7 +21,10 @@ constexpr char kDefaultPath[] = "/bin:/usr/bin";
 
 ExecPlan::ExecPlan(const char* const* base, size_t base_size, const internal::v1::StartJob& job,
                    const rlimit& files)
-    : job_(job), environment_(job, base_size), limits_(ChildLimits(job, files)) {
+    : job_(job),
+      environment_(job, base_size),
+      limits_(ChildLimits(job, files)),
+      groups_(ChildGroups(job)) {
   environment_.Start(base);
   static char shell[] = "/bin/sh";
   shell_argv_ = {shell, nullptr};
@@ -40,6 +43,8 @@ ExecPlan::ExecPlan(const char* const* base, size_t base_size, const internal::v1
   setup.umask = static_cast<mode_t>(job.umask());
   setup.limits = limits_.data();
   setup.limit_count = limits_.size();
+  setup.groups = groups_.data();
+  setup.group_count = groups_.size();
   pointers_.candidates = candidates_.data();
   pointers_.argv = argv_.data();
   pointers_.shell_argv = shell_argv_.data();
@@ -84,6 +89,10 @@ std::string ExecPlan::Sentence(ChildStep step, int error_number) const {
           .message;
     case ChildStep::kLimit:
       return ErrnoError(error_number, "cannot set the limits of '" + job_.argv(0) + "'").message;
+    case ChildStep::kGroup:
+      return ErrnoError(error_number,
+                        "'" + job_.argv(0) + "' cannot enter the control group of its limits")
+          .message;
     default:
       return ErrnoError(error_number, std::string("cannot start '") + job_.argv(0) + "', " +
                                           ChildStepName(step) + " failed")

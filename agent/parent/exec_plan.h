@@ -41,6 +41,7 @@ class ExecPlan {
   const internal::v1::StartJob& job_;
   JobEnvironment environment_;
   std::vector<ChildLimit> limits_;
+  std::vector<const char*> groups_;
   std::vector<std::string> programs_;
   std::vector<const char*> candidates_;
   std::vector<char*> argv_;

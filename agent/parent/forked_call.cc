@@ -47,6 +47,7 @@ ForkedCall::ForkedCall(internal::v1::StartJob job, const brood_task* task, CellS
                        const rlimit& files, size_t environment_size)
     : RunningCall(std::move(job), task, cells),
       limits_(ChildLimits(this->job(), files)),
+      groups_(ChildGroups(this->job())),
       environment_(this->job(), environment_size) {}
 
 void ForkedCall::SetSlot(const SlotFile& slots, uint32_t slot) {
@@ -69,6 +70,8 @@ void ForkedCall::RunInChild(const Inherited& inherited) {
   setup.umask = static_cast<mode_t>(job().umask());
   setup.limits = limits_.data();
   setup.limit_count = limits_.size();
+  setup.groups = groups_.data();
+  setup.group_count = groups_.size();
   if (!SetUpChild(setup)) ::_exit(127);
   inherited.gate->OpenInChild();
   inherited.watch->BecomeFork(slot_);

@@ -52,6 +52,7 @@ class ForkedCall final : public RunningCall {
   void RingDoorbell();
 
   const std::vector<ChildLimit> limits_;
+  const std::vector<const char*> groups_;
   JobEnvironment environment_;
   JobPipes pipes_;
   uint32_t slot_ = 0;

@@ -97,9 +97,10 @@ std::unique_ptr<ForkedCall> Forker::Prepare() {
   int error_number = 0;
   const ChildStep fault = FindSetupFault(call->job(), &error_number);
   if (fault != ChildStep::kNone) {
-    const std::string what = fault == ChildStep::kChdir ? "cannot enter the working directory '" +
-                                                              call->job().working_directory() + "'"
-                                                        : "cannot set the limits of the call";
+    std::string what = "cannot set the limits of the call";
+    if (fault == ChildStep::kChdir)
+      what = "cannot enter the working directory '" + call->job().working_directory() + "'";
+    if (fault == ChildStep::kGroup) what = "the call cannot enter the control group of its limits";
     FailPrepared(*call, ChildStepName(fault), error_number, ErrnoError(error_number, what).message);
     return nullptr;
   }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +79,29 @@ Status RemoveTree(const std::string& path, int depth) {
   return error;
 }
 
+// Whether the word is in a list with commas; the empty word is in the empty list.
+bool HasWord(const std::string& list, const std::string& word) {
+  return ("," + list + ",").find("," + word + ",") != std::string::npos;
+}
+
+// Of processes that died while they ended a tree, or tried whether they may: brood-WHAT-PID[-…].
+// Who lives is let be, and so is a group that somebody lives in.
+void RemoveAbandoned(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> groups(::opendir(folder.c_str()), ::closedir);
+  if (!groups) return;
+  while (const dirent* const entry = ::readdir(groups.get())) {
+    const std::string name = entry->d_name;
+    for (const std::string prefix : {"brood-end-", "brood-probe-"}) {
+      pid_t pid = 0;
+      const char* const end = name.c_str() + name.size();
+      if (name.rfind(prefix, 0) != 0 ||
+          std::from_chars(name.c_str() + prefix.size(), end, pid).ec != std::errc())
+        continue;
+      if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) ::rmdir((folder + "/" + name).c_str());
+    }
+  }
+}
+
 // mountinfo writes blanks, tabs, newlines and backslashes as \ooo.
 std::string Unescape(const std::string& text) {
   std::string plain;
@@ -95,18 +119,26 @@ std::string Unescape(const std::string& text) {
 
 }  // namespace
 
-std::string OwnCgroupPath(const std::string& mounts, const std::string& groups) {
+std::string OwnCgroupPath(const std::string& mounts, const std::string& groups,
+                          const std::string& controller) {
   std::string own;
   std::istringstream group_lines(groups);
   for (std::string line; std::getline(group_lines, line);) {
-    if (line.rfind("0::/", 0) == 0) own = line.substr(3);
+    // ID:CONTROLLERS:PATH
+    const size_t names = line.find(':') + 1;
+    const size_t path = line.find(':', names);
+    if (path == std::string::npos || line.compare(path + 1, 1, "/") != 0) continue;
+    if (HasWord(line.substr(names, path - names), controller)) own = line.substr(path + 1);
   }
   // "/../x": outside what this process's cgroup namespace shows.
   if (own.empty() || own.find("/..") != std::string::npos) return "";
   std::istringstream mount_lines(mounts);
   for (std::string line; std::getline(mount_lines, line);) {
     // ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELDS...] - TYPE SOURCE OPTIONS
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    const size_t type = line.find(controller.empty() ? " - cgroup2 " : " - cgroup ");
+    if (type == std::string::npos) continue;
+    const std::string options = line.substr(line.rfind(' ') + 1);
+    if (!controller.empty() && !HasWord(options, controller)) continue;
     std::istringstream words(line);
     std::string skipped, root, point;
     words >> skipped >> skipped >> skipped >> root >> point;
@@ -134,6 +166,7 @@ Result<CgroupFolder> CgroupFolder::Detect() {
   if (!made) return NoCgroup(made.error().message);
   const bool can_kill = ::access((made->path() + "/cgroup.kill").c_str(), W_OK) == 0;
   if (const Status failed = made->Remove()) return NoCgroup(failed->message);
+  RemoveAbandoned(folder.path_);
   if (!can_kill) return NoCgroup("the kernel has no cgroup.kill (it came with 5.14)");
   return folder;
 }

@@ -56,7 +56,9 @@ class CgroupFolder {
 };
 
 // The mount point and own group in the texts of /proc/self/mountinfo and
-// /proc/self/cgroup, put together; empty if there is no cgroup2 to be seen.
-std::string OwnCgroupPath(const std::string& mounts, const std::string& groups);
+// /proc/self/cgroup, put together: of cgroup2, or of the version 1 hierarchy with
+// that controller. Empty if there is none to be seen.
+std::string OwnCgroupPath(const std::string& mounts, const std::string& groups,
+                          const std::string& controller = "");
 
 }  // namespace brood

@@ -86,7 +86,7 @@ Listener::Listener(std::vector<Socket> sockets, Acceptor acceptor)
     : sockets_(std::move(sockets)), acceptor_(std::move(acceptor)) {}
 
 Listener::~Listener() {
-  if (loop_ == nullptr) return;
+  if (!thread_.joinable()) return;
   loop_->Stop();
   thread_.join();
 }

@@ -124,8 +124,10 @@ Result<bool> FrameSocket::Receive(const Sink& sink) {
       std::memcpy(fds.data(), CMSG_DATA(header), count * sizeof(int));
       for (const int fd : fds) received_.emplace_back(fd);
     }
-    if ((message.msg_flags & MSG_CTRUNC) != 0)
-      return BrokenFrame("descriptors were lost (out of descriptors?)");
+    // Out of descriptors: the kernel has dropped some, and of the others it is not known whose they
+    // are. The frames that came with them have none.
+    const bool lost = (message.msg_flags & MSG_CTRUNC) != 0;
+    if (lost) received_.clear();
     size_t at = 0;
     while (input_.size() - at >= kLengthBytes) {
       uint32_t size = 0;
@@ -136,6 +138,8 @@ Result<bool> FrameSocket::Receive(const Sink& sink) {
       at += kLengthBytes + size;
     }
     input_.erase(0, at);
+    // The rest of this frame would take the descriptors of the next.
+    if (lost && !input_.empty()) return BrokenFrame("descriptors were lost (out of descriptors?)");
     // A short read emptied the socket: the next one would only say EAGAIN.
     if (static_cast<size_t>(got) < wanted && message.msg_controllen == 0) return true;
   }

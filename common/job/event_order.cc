@@ -97,6 +97,11 @@ Status CheckEnd(const v1::Event& event, v1::Mode mode, bool cancel_asked, bool t
   if (cause == v1::END_CAUSE_OUTPUT_LIMIT && !over_limit) {
     return Broken(event, "its cause is its output, but no OUTPUT_LIMIT came before");
   }
+  const v1::Exited& exited = event.exited();
+  if (cause == v1::END_CAUSE_MEMORY_LIMIT && exited.signal() != 9 && exited.exit_code() != 137) {
+    return Broken(event,
+                  "its cause is its memory limit, but it ended neither by SIGKILL nor by 137");
+  }
   if (stopped && !cancel_asked && !timed_out) {
     return Broken(event, "its thread stopped as asked, but nobody had asked");
   }

@@ -59,6 +59,8 @@ void SetCause(v1::EndCause cause, v1::Job* job) {
     job->set_message("killed: it waited for ever for a lock that its fork inherited");
   } else if (cause == v1::END_CAUSE_OUTPUT_LIMIT) {
     job->set_message("ended: it wrote more output than its spec allows");
+  } else if (cause == v1::END_CAUSE_MEMORY_LIMIT) {
+    job->set_message("killed by the kernel: its memory limit was reached");
   }
 }
 

@@ -2,21 +2,18 @@
 #include "common/job/spec_validation.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/job/job_id.h"
 #include "common/job/limits.h"
+#include "common/job/resource_limits.h"
 #include "common/job/text.h"
 #include "common/job/value.h"
 
 namespace brood {
 namespace {
-
-constexpr std::array<std::string_view, 10> kLimitNames = {
-    "cpu", "fsize", "data", "stack", "core", "rss", "as", "memlock", "nproc", "nofile"};
 
 bool HasNul(std::string_view bytes) { return bytes.find('\0') != std::string_view::npos; }
 
@@ -231,27 +228,6 @@ Status CheckOutput(const v1::OutputSettings& output) {
         std::to_string(most) +
             " bytes is out of range; give 65536 (64 KiB) to 1099511627776 (1 TiB), or "
             "0 for 64 MiB");
-  }
-  return Ok();
-}
-
-Status CheckLimits(const v1::JobSpec& spec) {
-  const std::string field = "spec.limits";
-  for (int i = 0; i < spec.limits_size(); ++i) {
-    const std::string& name = spec.limits(i).name();
-    if (std::find(kLimitNames.begin(), kLimitNames.end(), name) == kLimitNames.end()) {
-      return FieldError(Indexed(field, i) + ".name",
-                        Quoted(name) +
-                            " is no limit; take one of cpu, fsize, data, stack, core, rss, as, "
-                            "memlock, nproc, nofile");
-    }
-    // At most ten distinct names get here, so this stays small.
-    for (int k = 0; k < i; ++k) {
-      if (spec.limits(k).name() == name) {
-        return FieldError(Indexed(field, i) + ".name",
-                          Quoted(name) + " is given twice; remove one of them");
-      }
-    }
   }
   return Ok();
 }

@@ -171,6 +171,12 @@ std::vector<Check> CheckLocalAgent(const Paths& paths) {
     checks.push_back(
         {Health::kFail, "the local agent takes no new jobs: " + host.journal_problem(), ""});
   }
+  checks.push_back(
+      host.limit_controllers().empty()
+          ? Check{Health::kWarn, "the local agent has no controllers of memory and processes",
+                  "nothing has to be done: --limit mem bounds the address space of each process; "
+                  "run the agent where it may make control groups to bound whole jobs"}
+          : Fine("limits of memory and processes are held by " + host.limit_controllers()));
   if (host.supervisor_pid() == 0) {
     checks.push_back({Health::kWarn, "the local agent has no supervisor", "see its log"});
   }

@@ -26,6 +26,7 @@ std::string Ending(const v1::Exited& exited) {
   if (exited.cause() == v1::END_CAUSE_TIMED_OUT) text += ", timed out";
   if (exited.cause() == v1::END_CAUSE_OUTPUT_LIMIT) text += ", ended for its output";
   if (exited.cause() == v1::END_CAUSE_INHERITED_LOCK) text += ", held by an inherited lock";
+  if (exited.cause() == v1::END_CAUSE_MEMORY_LIMIT) text += ", its memory limit was reached";
   return text;
 }
 

@@ -32,13 +32,13 @@ void PrintTable(const std::vector<HostAddress>& hosts,
                 std::ostream& out) {
   std::vector<std::string> heads = {"HOST", "STATE", "PROCESSES", "THREADS", "QUEUED", "VERSION"};
   if (wide)
-    heads.insert(heads.end(),
-                 {"CPUS", "AGENT", "SUPERVISOR", "PLATFORM", "ADDRESS", "EVENTS", "JOURNAL"});
+    heads.insert(heads.end(), {"CPUS", "AGENT", "SUPERVISOR", "LIMITS BY", "PLATFORM", "ADDRESS",
+                               "EVENTS", "JOURNAL"});
   Table table(heads);
   for (size_t column = 2; column < 5; ++column) table.AlignRight(column);
   for (size_t i = 0; i < hosts.size(); ++i) {
     std::vector<std::string> row = {hosts[i].name, "UNREACHABLE", "", "", "", ""};
-    std::vector<std::string> more = {"", "", "", "", hosts[i].target, "", ""};
+    std::vector<std::string> more = {"", "", "", "", "", hosts[i].target, "", ""};
     if (answers[i]) {
       const v1::Host& host = answers[i]->host();
       row = {hosts[i].name,
@@ -50,6 +50,7 @@ void PrintTable(const std::vector<HostAddress>& hosts,
       more = {std::to_string(host.cpus()),
               std::to_string(host.agent_pid()),
               std::to_string(host.supervisor_pid()),
+              host.limit_controllers().empty() ? "rlimit" : host.limit_controllers(),
               host.platform(),
               hosts[i].target,
               std::to_string(host.journal_oldest()) + "-" + std::to_string(host.journal_head()),

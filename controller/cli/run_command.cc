@@ -122,7 +122,8 @@ void Declare(CLI::App& app, RunOptions& options) {
       app, "--label", options.labels,
       {{"auto", Labels::kAuto}, {"always", Labels::kAlways}, {"never", Labels::kNever}},
       "auto|always|never", "put the host's name before each line");
-  AddMany(app, "--limit", options.limits, "NAME=VALUE", "a resource limit, such as nofile=256");
+  AddMany(app, "--limit", options.limits, "NAME=VALUE",
+          "a limit, such as mem=512M, cpu=90s, procs=64, files=256");
   AddMany(app, "--labels", options.job_labels, "KEY=VALUE", "a label of your own for the jobs");
   app.add_option_function<std::string>(
          "--name",

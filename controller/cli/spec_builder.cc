@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "common/job/byte_size.h"
 #include "common/job/duration.h"
 #include "common/job/limits.h"
+#include "common/job/resource_limits.h"
 #include "common/job/text.h"
 #include "controller/cli/run_id.h"
 
@@ -88,17 +88,9 @@ Status AddDirectory(const RunOptions& options, bool local, bool local_command, v
 
 Status AddLimits(const RunOptions& options, v1::JobSpec& spec) {
   for (const std::string& text : options.limits) {
-    auto pair = SplitPair(text, "--limit");
-    if (!pair) return pair.error();
-    uint64_t value = 0;
-    const std::string& number = pair->second;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-    if (error != std::errc() || end != number.data() + number.size()) {
-      return FieldError("--limit", "'" + number + "' in " + text + " is no whole number");
-    }
-    auto* const limit = spec.add_limits();
-    limit->set_name(pair->first);
-    limit->set_value(value);
+    Result<v1::ResourceLimit> limit = ParseLimit(text, "--limit");
+    if (!limit) return limit.error();
+    *spec.add_limits() = *std::move(limit);
   }
   for (const std::string& text : options.job_labels) {
     auto pair = SplitPair(text, "--labels");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -152,6 +153,28 @@ TEST_F(FrameSocketTest, GivesAPeerUpThatNeverReads) {
   }
   ASSERT_TRUE(failed.has_value());
   EXPECT_EQ(failed->reason, "PEER_STUCK");
+}
+
+TEST_F(FrameSocketTest, GoesOnWithoutTheDescriptorsThatItHadNoRoomFor) {
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  ASSERT_FALSE(near_->Send("two", {STDIN_FILENO, STDIN_FILENO}));
+  const UniqueFd next(::dup(STDIN_FILENO));
+  // Room for one of the two.
+  const rlimit tight{static_cast<rlim_t>(next.get()) + 2, usual.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  int frames = 0;
+  const auto take = [&](std::string_view) {
+    ++frames;
+    EXPECT_FALSE(far_->TakeFd());
+    EXPECT_FALSE(far_->TakeFd());
+  };
+  const Result<bool> open = far_->Receive(take);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_TRUE(open.ok() && *open);
+  EXPECT_EQ(frames, 1);
+  ASSERT_FALSE(near_->Send("one", {STDIN_FILENO}));
+  EXPECT_TRUE(far_->Receive([&](std::string_view) { EXPECT_TRUE(far_->TakeFd()); }).ok());
 }
 
 TEST_F(FrameSocketTest, CarriesMuchBothWaysAtOnce) {
