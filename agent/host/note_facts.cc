@@ -3,6 +3,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 
@@ -109,6 +110,13 @@ CallResult ResultOfNote(const Note& note, std::string_view text) {
   if (note.kind == NoteKind::kThrew) result.threw = std::string(text.substr(0, kThrewBytesMax));
   result.stopped = note.kind == NoteKind::kStopHonoured;
   return result;
+}
+
+std::optional<CallProgress> ProgressOf(const CallArea& area) {
+  if (area.progress_version == 0 || area.progress_version % 2 != 0) return std::nullopt;
+  const size_t size = std::min<size_t>(area.progress_text_size, kProgressTextBytes);
+  return CallProgress{area.progress_boot_ns, area.progress_fraction,
+                      std::string(area.progress_text, size)};
 }
 
 }  // namespace brood

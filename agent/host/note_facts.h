@@ -24,5 +24,8 @@ std::optional<std::variant<StartedFact, FailedFact>> StartOfSlot(const StartSlot
 // As wait(2) has it; nothing: unknown.
 WaitStatus StatusOfWait(std::optional<int> status);
 CallResult ResultOfNote(const Note& note, std::string_view text);
+// Nothing where it is torn: while it is being written, which is rung for, or for ever, if the
+// writer died then.
+std::optional<CallProgress> ProgressOf(const CallArea& area);
 
 }  // namespace brood

@@ -12,7 +12,6 @@
 #include "agent/host/note_facts.h"
 #include "agent/outbox/doorbell.h"
 #include "agent/outbox/hazard_bytes.h"
-#include "common/base/process_life.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 #include "spdlog/spdlog.h"
@@ -28,15 +27,6 @@ Instant TimeOfNote(const Note& note) {
 // know.
 bool MayHaveWritten(const Note& note) {
   return note.kind == NoteKind::kExited || (note.flags & kHasWrites) != 0;
-}
-
-// Nothing where it is torn: while it is being written, which is rung for, or for ever, if the
-// writer died then.
-std::optional<CallProgress> ProgressOf(const CallArea& area) {
-  if (area.progress_version == 0 || area.progress_version % 2 != 0) return std::nullopt;
-  const size_t size = std::min<size_t>(area.progress_text_size, kProgressTextBytes);
-  return CallProgress{area.progress_boot_ns, area.progress_fraction,
-                      std::string(area.progress_text, size)};
 }
 
 v1::Task TaskOfFrame(const internal::v1::Task& frame) {
@@ -353,39 +343,6 @@ void ParentLink::OnDoorbell() {
       core.OnProgress(now.wall, area.job_key, *progress, batch);
     });
   }
-}
-
-ParentLink::CallFacts ParentLink::ReadCall(uint64_t job_key, uint32_t slot) const {
-  CallFacts facts;
-  CallArea area;
-  if (slots_ == nullptr || !slots_->ReadArea(slot, &area) || area.job_key != job_key) return facts;
-  facts.progress = ProgressOf(area);
-  std::string value;
-  if (area.result == 0 || !slots_->ReadValue(slot, area, &value)) return facts;
-  CallResult& result = facts.result.emplace();
-  if (area.result == kCallReturned) result.returned = ValueOfBytes(area.value_kind, value);
-  if (area.result == kCallThrew) result.threw = value;
-  result.stopped = area.result == kCallStopped;
-  return facts;
-}
-
-std::optional<ParentLink::Start> ParentLink::FindStart(const OrphanFact& process) const {
-  const std::vector<StartSlot> starts = ReadStarts();
-  const auto found = std::find_if(starts.begin(), starts.end(), [&process](const StartSlot& start) {
-    return start.claim == kClaimedByChild && start.pid == process.pid &&
-           LivedAt(process.start_ns, process.end_ns, start.start_ns);
-  });
-  if (found == starts.end()) return std::nullopt;
-  return Start{static_cast<uint32_t>(found - starts.begin()), *found};
-}
-
-std::vector<StartSlot> ParentLink::ReadStarts() const {
-  return slots_ == nullptr ? std::vector<StartSlot>() : slots_->ReadStarts();
-}
-
-uint64_t ParentLink::CulpritJobKey() const {
-  LastWords words;
-  return SlotReader(directory_).ReadLastWords(&words) ? words.culprit_job_key : 0;
 }
 
 }  // namespace brood
