@@ -36,7 +36,7 @@ std::shared_ptr<ParentLink> Agent::AdoptLife(const ParentKey& key) {
   const std::vector<StartSlot> starts = link->ReadStarts();
   sequencer_->Step([&](Core& core, Instant, Batch*) {
     for (uint32_t slot = 0; slot < starts.size(); ++slot) {
-      if (starts[slot].claim == kClaimedByChild)
+      if (starts[slot].claim != kRevoked)
         core.OnSlot(key, starts[slot].job_key, starts[slot].attempt, slot);
     }
   });
@@ -122,7 +122,7 @@ void Agent::ReopenStreams(const ParentKey& ended, const std::vector<StartSlot>& 
   for (const Job& job : jobs) {
     if (spool_->IsFile(job.key)) continue;  // Nothing is between it and its files.
     const auto start = std::find_if(starts.begin(), starts.end(), [&job](const StartSlot& slot) {
-      return slot.job_key == job.key && slot.claim == kClaimedByChild;
+      return slot.job_key == job.key && slot.claim != kRevoked;
     });
     UniqueFd out;
     UniqueFd err;

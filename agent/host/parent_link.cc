@@ -321,6 +321,18 @@ void ParentLink::OnNote(const Note& note, std::string_view text) {
   });
 }
 
+std::vector<StartSlot> ParentLink::TakeStarts() const {
+  // A parent notes the start as soon as there is a child, which may come to its slot later than
+  // we: it begins all the same, as is in the journal.
+  std::set<uint64_t> noted;
+  sequencer_->Look([&](const Core& core) {
+    for (const auto& [job_key, job] : core.jobs()) {
+      if (job->parent == key_ && job->started() && !job->ended) noted.insert(job_key);
+    }
+  });
+  return RevokeStarts(directory_, noted);
+}
+
 void ParentLink::OnDoorbell() {
   // What one read takes; the pipe is level-triggered, so the rest comes next round.
   uint32_t rings[1024];

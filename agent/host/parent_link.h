@@ -58,7 +58,8 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   }
   // What a job's slot tells after its parent's end: false if it never ran.
   // Of a parent that has ended: what its slots say, by slot. Who has not begun by now never will.
-  std::vector<StartSlot> TakeStarts() const { return RevokeStarts(directory_); }
+  // But those whose start is noted: their child goes on.
+  std::vector<StartSlot> TakeStarts() const;
   // What a forked call came to, if it came to its end, and the last progress it reported.
   struct CallFacts {
     std::optional<CallResult> result;

@@ -204,7 +204,8 @@ bool SlotReader::ReadValue(uint32_t slot, const CallArea& area, std::string* val
          Crc32c(value->data(), value->size()) == area.value_crc;
 }
 
-std::vector<StartSlot> RevokeStarts(const std::string& directory) {
+std::vector<StartSlot> RevokeStarts(const std::string& directory,
+                                    const std::set<uint64_t>& spared) {
   const UniqueFd fd(::open(SlotPath(directory).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   const uint32_t slots = CountSlots(fd);
   if (slots == 0) return {};
@@ -215,7 +216,8 @@ std::vector<StartSlot> RevokeStarts(const std::string& directory) {
   auto* const first = reinterpret_cast<StartSlot*>(static_cast<char*>(mapped) + kPage);
   for (uint32_t slot = 0; slot < slots; ++slot) {
     uint32_t seen = kUnclaimed;
-    std::atomic_ref<uint32_t>(first[slot].claim).compare_exchange_strong(seen, kRevoked);
+    if (spared.count(first[slot].job_key) == 0)
+      std::atomic_ref<uint32_t>(first[slot].claim).compare_exchange_strong(seen, kRevoked);
     starts[slot] = first[slot];
   }
   ::munmap(mapped, size);

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -151,7 +152,9 @@ class SlotReader {
 };
 
 // Of a parent that has ended: what each slot says, once those whose child has not begun are
-// revoked, so that it never will. Empty if the file is not what it should be.
-std::vector<StartSlot> RevokeStarts(const std::string& directory);
+// revoked, so that it never will; but those of `spared` jobs. Empty if the file is not what it
+// should be.
+std::vector<StartSlot> RevokeStarts(const std::string& directory,
+                                    const std::set<uint64_t>& spared = {});
 
 }  // namespace brood

@@ -104,6 +104,14 @@ TEST_F(SlotFileTest, IsReadByAnotherProcessWhileAndAfterAChildWrites) {
   EXPECT_EQ(value, std::string(kValueBytesMax, 'v'));
 }
 
+TEST_F(SlotFileTest, IsTheChildsWhoseStartIsKnownThoughItHasNotBegun) {
+  const uint32_t known = file_->Reserve(8, 1, false);
+  const uint32_t unborn = file_->Reserve(9, 1, false);
+  RevokeStarts(folder_.path(), {8});
+  EXPECT_EQ(file_->start(known)->claim, kUnclaimed);
+  EXPECT_EQ(file_->start(unborn)->claim, kRevoked);
+}
+
 TEST_F(SlotFileTest, IsTheChildsOrTheAgentsAndNeverBoths) {
   const uint32_t begun = file_->Reserve(8, 1, false);
   const uint32_t unborn = file_->Reserve(9, 2, false);
