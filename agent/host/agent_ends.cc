@@ -97,7 +97,7 @@ void Agent::EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact)
     sequencer_->Step([&](Core& core, Instant, Batch* batch) {
       TellUnnotedStarts(at, key, pid, starts, &core, batch);
     });
-    if (!link->was_connected()) ReopenStreams(key, starts);
+    if (!link->has_streams()) ReopenStreams(key, starts);
   }
   bool empty = false;
   sequencer_->Step([&](Core& core, Instant, Batch* batch) {

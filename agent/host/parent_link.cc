@@ -184,6 +184,7 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
     if (doorbell_) loop_->Add(doorbell_.get(), EPOLLIN, [this](uint32_t) { OnDoorbell(); });
   }
   if (frame.has_tasks()) {
+    has_streams_ = true;  // They were sent before.
     std::vector<v1::Task> tasks;
     std::vector<std::string> libraries;
     for (const internal::v1::Library& library : frame.tasks().libraries()) {

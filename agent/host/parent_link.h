@@ -90,6 +90,8 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   const ParentKey& key() const { return key_; }
   // By this agent: then it has the streams of all jobs there were.
   bool was_connected() const { return was_connected_; }
+  // It has handed over the streams of all jobs there were.
+  bool has_streams() const { return has_streams_; }
   const std::string& directory() const { return directory_; }
   // Of a library that could not be loaded; empty if all could.
   const std::string& library_error() const { return library_error_; }
@@ -137,6 +139,7 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   EventLoop::TimerId streams_timer_ = 0;
   const LimitGroups* limit_groups_ = nullptr;
   bool was_connected_ = false;
+  bool has_streams_ = false;
   UniqueFd bell_;
   UniqueFd doorbell_;
   uint64_t next_request_ = 1;
