@@ -111,8 +111,10 @@ struct ParentEndFact {
 };
 
 struct OrphanFact {
+  uint64_t job_key = 0;  // 0: whose process it was is not known
   int32_t pid = 0;
-  // CLOCK_BOOTTIME: of its start, to 10 ms, as /proc has it, and when it was waited for.
+  // CLOCK_BOOTTIME: of its start, to 10 ms, as /proc has it, and when it was waited for. Of a known
+  // job's: when it was seen to be there, as in its STARTED.
   int64_t start_ns = 0;
   int64_t end_ns = INT64_MAX;
   WaitStatus status;

@@ -209,6 +209,7 @@ void Agent::CheckOrphans() {
     for (const auto& [job_key, job] : core.jobs()) {
       if (job->ended || !job->started() || job->is_thread() || !core.IsOver(job->parent)) continue;
       OrphanFact& orphan = orphans.emplace_back();
+      orphan.job_key = job_key;
       orphan.pid = job->view.pid();
       orphan.start_ns = job->start_ns;
     }

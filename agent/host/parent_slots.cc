@@ -31,8 +31,9 @@ ParentLink::CallFacts ParentLink::ReadCall(uint64_t job_key, uint32_t slot) cons
 std::optional<ParentLink::Start> ParentLink::FindStart(const OrphanFact& process) const {
   const std::vector<StartSlot> starts = ReadStarts();
   const auto found = std::find_if(starts.begin(), starts.end(), [&process](const StartSlot& start) {
-    return start.claim == kClaimedByChild && start.pid == process.pid &&
-           LivedAt(process.start_ns, process.end_ns, start.start_ns);
+    if (start.claim != kClaimedByChild || start.pid != process.pid) return false;
+    if (process.job_key != 0) return start.job_key == process.job_key;
+    return LivedAt(process.start_ns, process.end_ns, start.start_ns);
   });
   if (found == starts.end()) return std::nullopt;
   return Start{static_cast<uint32_t>(found - starts.begin()), *found};

@@ -63,6 +63,27 @@ TEST_F(ParentLinkTest, WhatItAskedOfTheLoopIsNotDoneToWhoHasItsDescriptorsNext) 
   EXPECT_FALSE(called);
 }
 
+TEST_F(ParentLinkTest, FindsTheSlotOfAProcessByItsTimeAndOfAKnownJobByItsKey) {
+  const auto slots = *SlotFile::Create(directory_.path(), 2);
+  StartSlot* const start = slots->start(slots->Reserve(7, 1, true));
+  start->pid = 100;
+  start->start_ns = 1'000;
+  start->claim = kClaimedByChild;
+  const std::shared_ptr<ParentLink> link = Connect();
+  link->ReadNotes();
+  OrphanFact orphan;
+  orphan.pid = 100;
+  orphan.start_ns = 999;
+  EXPECT_TRUE(link->FindStart(orphan).has_value());
+  // As its parent saw it, which may be after its first act.
+  orphan.start_ns = 1'001;
+  EXPECT_FALSE(link->FindStart(orphan).has_value());
+  orphan.job_key = 7;
+  EXPECT_TRUE(link->FindStart(orphan).has_value());
+  orphan.job_key = 8;
+  EXPECT_FALSE(link->FindStart(orphan).has_value());
+}
+
 TEST_F(ParentLinkTest, OneThatIsShutLeavesNothingForTheThreadThatDestroysIt) {
   std::shared_ptr<ParentLink> link = Connect();
   std::shared_ptr<ParentLink> held = link;
