@@ -53,10 +53,12 @@ void RunStream::Submit() {
   }
   if (const Status failed = Follow(request)) return End(ToGrpcStatus(*failed));
   const uint64_t head = agent_->journal()->head();
+  uint64_t number = 0;
   {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(first_, false)) include_output_ = request.include_output();
-    submitting_.insert(head);
+    number = next_submission_++;
+    submitting_[number].head = head;
   }
   auto news = std::make_shared<std::vector<AcceptedJob>>();
   auto response = std::make_shared<v1::RunJobsResponse>();
@@ -68,7 +70,7 @@ void RunStream::Submit() {
         // Of one that is over nothing more comes.
         if (!job.cleaned) agent_->feed()->AddForJob(job.job_key, self);
       },
-      [self, news, response, head](const Status& failed) {
+      [self, news, response, head, number](const Status& failed) {
         // Nothing of jobs that were refused at last is shown.
         if (failed) {
           for (const AcceptedJob& one : std::exchange(*news, {}))
@@ -78,13 +80,10 @@ void RunStream::Submit() {
         {
           const absl::MutexLock lock(&self->mutex_);
           ended = self->ended_;
-          // Those with a durable job may be answered after later ones.
-          self->submitting_.erase(self->submitting_.find(head));
-          const uint64_t known =
-              self->submitting_.empty() ? head : std::min(head, *self->submitting_.begin());
-          // A request that only named jobs to follow has no answer.
-          if (response->accepted_size() > 0)
-            self->accepted_.push_back(response->SerializeAsString());
+          self->Answer(number, response->SerializeAsString());
+          const uint64_t known = self->submitting_.empty()
+                                     ? head
+                                     : std::min(head, self->submitting_.begin()->second.head);
           // Nothing between the old cursor and this one can be ours.
           if (self->jobs_.empty() && self->pasts_.empty())
             self->cursor_ = std::max(self->cursor_, known);
@@ -105,6 +104,18 @@ void RunStream::Submit() {
       });
   agent_->sequencer()->Commit();
   ReadOn();
+}
+
+void RunStream::Answer(uint64_t number, std::string answer) {
+  Submission& submission = submitting_.at(number);
+  submission.done = true;
+  submission.answer = std::move(answer);
+  while (!submitting_.empty() && submitting_.begin()->second.done) {
+    std::string& first = submitting_.begin()->second.answer;
+    // A request that only named jobs to follow has no answer.
+    if (!first.empty()) accepted_.push_back(std::move(first));
+    submitting_.erase(submitting_.begin());
+  }
 }
 
 Status RunStream::Follow(const v1::RunJobsRequest& request) {
@@ -267,7 +278,7 @@ std::string RunStream::NextMessage(Status* failed) {
     }
     past = !pasts_.empty();
     cursor = cursor_;
-    if (!submitting_.empty()) until = *submitting_.begin();
+    if (!submitting_.empty()) until = submitting_.begin()->second.head;
     include_output = include_output_;
     if (jobs_.empty()) return {};
   }

@@ -5,8 +5,8 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <deque>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -49,6 +49,8 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   // Tells of what is no longer kept, if anything of it could be wanted.
   std::string ReadGap(uint64_t oldest);
   bool Wants(uint64_t cursor, uint64_t job_key, int field);
+  // What became of a request is known.
+  void Answer(uint64_t number, std::string answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The job is cleaned, and all of it sent.
   void Forget(uint64_t job_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // To what there is of the jobs that it has.
@@ -67,6 +69,14 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
     bool cleaned = false;  // there is nothing of it after that
   };
 
+  // A request with jobs. `head` is the journal's at its time: what comes after that of the first
+  // one may be of jobs that are not in jobs_ yet.
+  struct Submission {
+    uint64_t head = 0;
+    bool done = false;
+    std::string answer;  // once done
+  };
+
   Agent* const agent_;
   const EventPages pages_;
   std::shared_ptr<RunStream> self_;  // until OnDone
@@ -80,9 +90,10 @@ class RunStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::B
   std::unordered_map<uint64_t, uint64_t> jobs_ ABSL_GUARDED_BY(mutex_);
   std::deque<Past> pasts_ ABSL_GUARDED_BY(mutex_);
   uint64_t cursor_ ABSL_GUARDED_BY(mutex_) = 0;
-  // The journal's head at each submission under way: what comes after the first
-  // of them may be of jobs that are not in jobs_ yet.
-  std::multiset<uint64_t> submitting_ ABSL_GUARDED_BY(mutex_);
+  // By number, the requests that have not been answered: answers go out in the order of the
+  // requests, also where a durable job's is ready after a later one's.
+  std::map<uint64_t, Submission> submitting_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_submission_ ABSL_GUARDED_BY(mutex_) = 0;
   bool include_output_ ABSL_GUARDED_BY(mutex_) = false;
   bool first_ ABSL_GUARDED_BY(mutex_) = true;
   // Requests with jobs to follow still come, or may no longer come.
