@@ -199,8 +199,8 @@ Status Agent::Replay() {
   if (Status failed = ReplayEnvironments()) return failed;
   sequencer_ =
       std::make_unique<Sequencer>(core_.get(), journal_.get(), environments_.get(), clock_, this);
-  snapshots_ =
-      std::make_unique<SnapshotThread>(sequencer_.get(), journal_.get(), std::move(ids), replayed);
+  snapshots_ = std::make_unique<SnapshotThread>(sequencer_.get(), journal_.get(), std::move(ids),
+                                                options_.snapshot_events, replayed);
   return Ok();
 }
 

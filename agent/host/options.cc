@@ -9,6 +9,7 @@
 
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "agent/host/snapshot_thread.h"
 #include "agent/spool/spool.h"
 #include "common/base/paths.h"
 #include "common/base/version.h"
@@ -84,6 +85,7 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   options.thread_slots = kThreadSlotsPerCpu * cpus;
   options.queue_limit = kQueueLimitDefault;
   options.ended_jobs = kEndedJobsKept;
+  options.snapshot_events = kSnapshotEvents;
   std::string listen;
   std::string patience = "1m";
   std::string mode = "fork";
@@ -124,6 +126,9 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
          "--output-kept", output_kept,
          "Output kept of all jobs together, such as 500M (default: 8G); the oldest goes first")
       ->type_name("SIZE");
+  app.add_option("--snapshot-events", options.snapshot_events, "For tests: a snapshot so often")
+      ->group("")
+      ->check(CLI::Range(uint64_t{1}, kSnapshotEvents));
   app.add_option("--ready-fd", options.ready_fd, "Descriptor to write one byte to once it serves")
       ->group("");
   try {

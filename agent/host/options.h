@@ -28,6 +28,7 @@ struct AgentOptions {
   v1::Mode default_mode = v1::MODE_FORK;
   uint32_t ended_jobs = 0;  // that stay in memory
   // Of the journal: events beyond so many bytes, or older than that (0: however old), go.
+  uint64_t snapshot_events = 0;  // see kSnapshotEvents
   uint64_t retain_bytes = 0;
   int64_t retain_ns = 0;
   uint64_t output_bytes_kept = 0;

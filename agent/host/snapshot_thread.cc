@@ -79,12 +79,13 @@ Status RestoreCore(const Journal& journal, JournalFiles* files, const std::strin
 }
 
 SnapshotThread::SnapshotThread(Sequencer* sequencer, Journal* journal, std::unique_ptr<IdLog> ids,
-                               uint64_t replayed)
-    : sequencer_(sequencer),
+                               uint64_t events, uint64_t replayed)
+    : period_(events),
+      sequencer_(sequencer),
       journal_(journal),
       ids_(std::move(ids)),
       events_(replayed),
-      due_(replayed >= kSnapshotEvents) {}
+      due_(replayed >= events) {}
 
 void SnapshotThread::Start() {
   thread_ = std::thread([this] { Run(); });
@@ -103,7 +104,7 @@ void SnapshotThread::Stop() {
 void SnapshotThread::OnWritten(const std::vector<JournalRecord>& records) {
   events_ += records.size();
   for (const JournalRecord& record : records) bytes_ += record.payload.size();
-  if (events_ < kSnapshotEvents && bytes_ < kSnapshotBytes) return;
+  if (events_ < period_ && bytes_ < kSnapshotBytes) return;
   events_ = bytes_ = 0;
   const absl::MutexLock lock(&mutex_);
   due_ = true;

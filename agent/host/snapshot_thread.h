@@ -32,9 +32,9 @@ Status RestoreCore(const Journal& journal, JournalFiles* files, const std::strin
 // gathered in one hold of the core's lock: some microseconds each.
 class SnapshotThread {
  public:
-  // `replayed`: events that the next agent would replay again.
+  // After so many `events`; `replayed`: those that the next agent would replay again.
   SnapshotThread(Sequencer* sequencer, Journal* journal, std::unique_ptr<IdLog> ids,
-                 uint64_t replayed);
+                 uint64_t events, uint64_t replayed);
   // Without another snapshot.
   ~SnapshotThread();
 
@@ -53,6 +53,7 @@ class SnapshotThread {
   // The jobs that are cleaned and had their last event before `begun`, by key.
   std::vector<std::pair<uint64_t, std::string>> GatherCleaned(uint64_t begun) const;
 
+  const uint64_t period_;
   Sequencer* const sequencer_;
   Journal* const journal_;
   // The writer's own.

@@ -171,7 +171,8 @@ class KillsTest : public ::testing::Test {
 
   const uint64_t seed_ = Setting("BROOD_CHAOS_SEED", 1);
   std::mt19937_64 random_{seed_};
-  AgentProcess agent_{{"--slots", "6", "--thread-slots", "6"}};
+  // Snapshots come as often as kills do.
+  AgentProcess agent_{{"--slots", "6", "--thread-slots", "6", "--snapshot-events", "150"}};
   const Ledger ledger_{agent_.directory() + "/ledger"};
   Load load_{agent_.socket_path(), ledger_.path(), kCalls, seed_};
   bool parents_die_ = false;
