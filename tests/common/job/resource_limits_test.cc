@@ -35,9 +35,9 @@ TEST(ResourceLimitsTest, ReadsNumbersSizesAndTimes) {
 }
 
 TEST(ResourceLimitsTest, RefusesWhatIsNoSuchNumber) {
-  for (const char* const text : {"nofile", "=5", "nofile=", "nofile=4K", "nofile=-1", "mem=12Q",
-                                 "mem=1MB", "mem=M", "mem=1.5G", "mem=99999999999T",
-                                 "mem=18446744073709551616", "cpu=1.5s", "cpu=300ms", "cpu=soon"}) {
+  for (const char* const text :
+       {"nofile", "=5", "nofile=", "nofile=4K", "nofile=-1", "mem=12Q", "mem=1MX", "mem=M",
+        "mem=99999999999T", "mem=18446744073709551616", "cpu=1.5s", "cpu=300ms", "cpu=soon"}) {
     const Result<v1::ResourceLimit> limit = ParseLimit(text, "--limit");
     ASSERT_FALSE(limit.ok()) << text;
     EXPECT_EQ(limit.error().field, "--limit") << text;

@@ -128,7 +128,7 @@ TEST(RunEndsTest, SaysThatAJobMayGoOnWhenItsAgentGoesAway) {
   auto agent =
       std::make_unique<FakeAgent>(world.Path("a1.sock"), "a1", Always(RunsUntilCancelled("up\n")));
   world.NameHost("a1");
-  Program run(world.Setup({"run", "-w", "a1", "--give-up-after", "300ms", "sleep"}));
+  Program run(world.Setup({"run", "-w", "a1", "--give-up-after", "1500ms", "sleep"}));
   ASSERT_TRUE(run.AwaitOut("up\n"));
   const std::string id = agent->submissions().at(0).job_id();
   agent.reset();

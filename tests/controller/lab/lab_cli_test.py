@@ -118,7 +118,7 @@ class LabTest(CliTest):
         self.brood("lab", "up", "-n", "2")
         answer = self.brood("hosts", "-w", "host[1-4]", check=False)
         self.assertEqual(answer.returncode, 1)
-        self.assertIn("no host 'host3'", answer.stderr)
+        self.assertIn("no host 'host[3-4]'", answer.stderr)
         self.assertIn("hosts known: host1, host2; groups known: lab", answer.stderr)
 
 
