@@ -32,6 +32,7 @@ namespace brood {
 struct CoreOptions {
   std::string host;
   std::string boot_id;
+  std::string journal_id;
   uint64_t agent_incarnation = 0;
   uint32_t process_slots = 0;
   uint32_t thread_slots = 0;

@@ -227,7 +227,7 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
 void Core::SendStart(const CoreJob& job, Batch* batch) {
   StartJobEffect start;
   start.parent = job.parent;
-  FillStartFrame(job, options_.host, &start.job);
+  FillStartFrame(job, options_.host, options_.journal_id, &start.job);
   if (job.view.spec().output().ByteSizeLong() > 0) start.output = job.view.spec().output();
   (void)PlanLimits(job.view.spec(), options_.limits, &start);  // Launch knows that it can be done.
   batch->effects.push_back(std::move(start));

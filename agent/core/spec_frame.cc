@@ -20,7 +20,8 @@ void FillEnvironment(const v1::Environment& from, internal::v1::EnvironmentChang
 
 }  // namespace
 
-void FillStartFrame(const CoreJob& job, const std::string& host, internal::v1::StartJob* frame) {
+void FillStartFrame(const CoreJob& job, const std::string& host, const std::string& journal,
+                    internal::v1::StartJob* frame) {
   const v1::JobSpec& spec = job.view.spec();
   frame->set_job_key(job.key);
   frame->set_attempt(job.view.attempt());
@@ -32,6 +33,8 @@ void FillStartFrame(const CoreJob& job, const std::string& host, internal::v1::S
   }
   frame->set_thread(job.is_thread());
   FillEnvironment(job.environment, frame->mutable_environment());
+  // Last, so that it holds.
+  if (!job.is_thread()) frame->mutable_environment()->add_set("BROOD_JOURNAL=" + journal);
   frame->set_working_directory(spec.working_directory());
   if (spec.has_umask()) frame->set_umask(spec.umask());
   frame->set_stdin_stream(spec.stdin_stream());

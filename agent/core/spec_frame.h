@@ -11,7 +11,10 @@
 namespace brood {
 
 // The one place that knows both the promise's words for a job and the frames'.
-void FillStartFrame(const CoreJob& job, const std::string& host, internal::v1::StartJob* frame);
+// `journal`: the id by which this agent's jobs are told from those of others on the machine, see
+// process_tree.h.
+void FillStartFrame(const CoreJob& job, const std::string& host, const std::string& journal,
+                    internal::v1::StartJob* frame);
 void FillFrameValue(const v1::Value& value, internal::v1::Value* frame);
 v1::Value ValueOfFrame(const internal::v1::Value& frame);
 

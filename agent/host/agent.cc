@@ -118,6 +118,7 @@ Status Agent::Open() {
       std::make_unique<LimitGroups>(journal_->id(), options_.state_directory + "/limit_groups");
   CoreOptions core;
   core.host = options_.name;
+  core.journal_id = journal_->id();
   core.boot_id = ReadBootId();
   core.agent_incarnation = incarnation_;
   core.process_slots = options_.process_slots;
@@ -144,7 +145,7 @@ Status Agent::Open() {
     });
   });
   trees_ = std::make_unique<TreeThread>(
-      options_.name,
+      options_.name, std::string(journal_->id()),
       [this] {
         std::vector<int> spared = {::getpid(), supervisor_pid_.load()};
         sequencer_->Look([&](const Core& look) {
@@ -167,8 +168,9 @@ Status Agent::Open() {
   AdoptParents();
   FindOutputs();
   sequencer_->Commit();
-  processes_ = std::make_unique<ProcessWatch>(options_.name, sequencer_.get(),
-                                              [this] { return supervisor_pid_.load(); });
+  processes_ =
+      std::make_unique<ProcessWatch>(options_.name, std::string(journal_->id()), sequencer_.get(),
+                                     [this] { return supervisor_pid_.load(); });
   snapshots_->Start();
   return Ok();
 }

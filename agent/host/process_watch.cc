@@ -33,9 +33,10 @@ constexpr uint64_t kOwnerOffset = 8;
 
 }  // namespace
 
-ProcessWatch::ProcessWatch(std::string host, Sequencer* sequencer,
+ProcessWatch::ProcessWatch(std::string host, std::string journal, Sequencer* sequencer,
                            std::function<int()> supervisor_pid)
     : host_(std::move(host)),
+      journal_(std::move(journal)),
       sequencer_(sequencer),
       supervisor_pid_(std::move(supervisor_pid)),
       thread_([this] { Run(); }) {}
@@ -161,10 +162,11 @@ void ProcessWatch::ScanDescendants(const std::vector<Job>& jobs) {
     if (known != orphans_.end()) {
       job = known->second;
     } else {
-      const auto variables = ReadVariables(process.pid, {"BROOD_JOB_ID", "BROOD_HOST"});
+      const auto variables =
+          ReadVariables(process.pid, {"BROOD_JOB_ID", "BROOD_HOST", "BROOD_JOURNAL"});
       if (!variables) continue;  // Not yet, perhaps: the next scan tries again.
       // Also of a job that is too young to be among `jobs`.
-      if ((*variables)[1] == host_) job = (*variables)[0];
+      if ((*variables)[1] == host_ && (*variables)[2] == journal_) job = (*variables)[0];
     }
     if (!job.empty()) named[job].push_back(&process);
     orphans.emplace(id, std::move(job));

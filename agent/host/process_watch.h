@@ -26,7 +26,8 @@ namespace brood {
 class ProcessWatch {
  public:
   // `supervisor_pid`: whose children orphans become; asked anew for each scan.
-  ProcessWatch(std::string host, Sequencer* sequencer, std::function<int()> supervisor_pid);
+  ProcessWatch(std::string host, std::string journal, Sequencer* sequencer,
+               std::function<int()> supervisor_pid);
   ~ProcessWatch();
   ProcessWatch(const ProcessWatch&) = delete;
   ProcessWatch& operator=(const ProcessWatch&) = delete;
@@ -60,6 +61,7 @@ class ProcessWatch {
   void TellDescendants(const Job& job, const std::map<ProcessId, v1::Unit>& now, Memory* memory);
 
   const std::string host_;
+  const std::string journal_;
   Sequencer* const sequencer_;
   const std::function<int()> supervisor_pid_;
   std::map<uint64_t, Memory> memories_;       // by job key; the thread's own

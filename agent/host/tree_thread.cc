@@ -12,8 +12,12 @@
 #include "agent/process/tree_kill.h"
 
 namespace brood {
-TreeThread::TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done)
-    : host_(std::move(host)), spared_(std::move(spared)), done_(std::move(done)) {
+TreeThread::TreeThread(std::string host, std::string journal,
+                       std::function<std::vector<int>()> spared, Done done)
+    : host_(std::move(host)),
+      journal_(std::move(journal)),
+      spared_(std::move(spared)),
+      done_(std::move(done)) {
   if (Result<CgroupFolder> cgroups = CgroupFolder::Detect()) cgroups_ = *std::move(cgroups);
   thread_ = std::thread([this] { Run(); });
 }
@@ -44,6 +48,7 @@ void TreeThread::End(const TreeEffect& request) {
   root.start_ns = request.start_ns;
   root.job_id = request.job_id;
   root.host = host_;
+  root.journal = journal_;
   const std::vector<int> spared = spared_();
   const std::set<pid_t> excluded(spared.begin(), spared.end());
   const std::vector<ProcessEntry> left =

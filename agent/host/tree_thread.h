@@ -32,7 +32,8 @@ class TreeThread {
   // agent, the supervisor, parents); asked anew for each request. `done` is
   // called in this thread.
   // Trees end in control groups where this host has them, see KillTree.
-  TreeThread(std::string host, std::function<std::vector<int>()> spared, Done done);
+  TreeThread(std::string host, std::string journal, std::function<std::vector<int>()> spared,
+             Done done);
   ~TreeThread();
 
   bool has_cgroups() const { return cgroups_.has_value(); }
@@ -47,6 +48,7 @@ class TreeThread {
   void Run();
 
   const std::string host_;
+  const std::string journal_;
   std::optional<CgroupFolder> cgroups_;
   const std::function<std::vector<int>()> spared_;
   const Done done_;

@@ -45,9 +45,10 @@ class TreeSearch {
   void TakeMarked(const JobRoot& root) {
     const std::string id = "BROOD_JOB_ID=" + root.job_id;
     const std::string host = "BROOD_HOST=" + root.host;
+    const std::string journal = "BROOD_JOURNAL=" + root.journal;
     for (const ProcessEntry& process : table_) {
       if (!Allowed(process) || taken_.contains(process.pid)) continue;
-      if (EnvironmentHas(process.pid, {id, host})) Take(process);
+      if (EnvironmentHas(process.pid, {id, host, journal})) Take(process);
     }
   }
 

@@ -19,6 +19,7 @@ struct JobRoot {
   int64_t start_ns = 0;  // CLOCK_BOOTTIME just after the leader's start; 0 if unknown
   std::string job_id;    // as in BROOD_JOB_ID; empty: not looked for
   std::string host;      // as in BROOD_HOST
+  std::string journal;   // as in BROOD_JOURNAL: of which agent, where several have one host's name
 };
 
 // A leader that is gone began so long before its first act at most, when it first got a CPU: what
@@ -29,7 +30,7 @@ inline constexpr int64_t kFirstActNanosMax = 10'000'000'000;
 //   - the leader, and all that descend from it;
 //   - all of its session and its process group (their numbers are not given to
 //     a new process while one member lives);
-//   - all that were started with BROOD_JOB_ID and BROOD_HOST of the job;
+//   - all that were started with BROOD_JOB_ID, BROOD_HOST and BROOD_JOURNAL of the job;
 //   - and all that descend from these.
 // A process that left the session, dropped the environment and lost its parent
 // before this looks is not found: only a cgroup holds those (cgroup.h).

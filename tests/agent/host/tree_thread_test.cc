@@ -27,7 +27,7 @@ TEST(TreeThreadTest, BoundsTheLooksThatWaitAndEndsTreesBeforeThem) {
   std::promise<void> all;
   std::atomic<int> looks{0};
   TreeThread trees(
-      "host", [] { return std::vector<int>(); },
+      "host", "journal", [] { return std::vector<int>(); },
       [&](uint64_t, const std::vector<v1::Unit>&) { looks_before_the_tree.set_value(looks); });
   ASSERT_TRUE(trees.AddLook([&] {
     entered.set_value();

@@ -20,11 +20,13 @@ Family::Family(const std::string& job_id, const std::vector<std::string>& argume
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   root_.job_id = job_id;
   root_.host = "here";
+  root_.journal = "0123456789abcdef";
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   said_.reset(ends[0]);
   std::vector<std::string> environment = more_environment;
   environment.push_back("BROOD_HOST=here");
+  environment.push_back("BROOD_JOURNAL=" + root_.journal);
   environment.push_back("BROOD_JOB_ID=" + job_id);
   std::vector<char*> words{const_cast<char*>(FAMILY)};
   for (const std::string& one : arguments) words.push_back(const_cast<char*>(one.c_str()));

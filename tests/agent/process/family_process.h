@@ -16,7 +16,7 @@ namespace brood::testing {
 inline constexpr int kPatienceMilliseconds = 20'000;
 
 // A program of tests/agent/process/family.cc, started as a job is: leader of its
-// own session, with BROOD_JOB_ID and BROOD_HOST. Orphans of it become children of
+// own session, with BROOD_JOB_ID, BROOD_HOST and BROOD_JOURNAL. Orphans of it become children of
 // the test, which reaps them; whatever lives at the end is killed.
 class Family {
  public:

@@ -37,7 +37,7 @@ ProcessEntry Process(pid_t pid, pid_t ppid, pid_t session, uint64_t start = kSta
 }
 
 JobRoot Root(pid_t pid, int64_t start_ns = Nanos(kStart)) {
-  return JobRoot{kBase + pid, start_ns, "", "here"};
+  return JobRoot{kBase + pid, start_ns, "", "here", ""};
 }
 
 std::vector<pid_t> Find(const std::vector<ProcessEntry>& table, const JobRoot& root,
@@ -129,7 +129,7 @@ TEST(ProcessTreeTest, SurvivesACircleOfParents) {
 
 TEST(ProcessTreeTest, FindsNothingForARootThatIsEmpty) {
   EXPECT_THAT(FindTree(JobRoot(), {}), IsEmpty());
-  EXPECT_THAT(FindTree(JobRoot{1, 1, "", ""}, {}), IsEmpty());
+  EXPECT_THAT(FindTree(JobRoot{1, 1, "", "", ""}, {}), IsEmpty());
 }
 
 }  // namespace

@@ -67,6 +67,9 @@ TEST(TreeKillTest, FindsAnOrphanInItsOwnSessionByItsEnvironmentAlone) {
   root.host = "here";
   root.job_id = "by-mark-2";
   EXPECT_THAT(FindTree(root, {}), IsEmpty());
+  root.job_id = "by-mark";
+  root.journal = "fedcba9876543210";
+  EXPECT_THAT(FindTree(root, {}), IsEmpty()) << "another agent with this host's name";
 }
 
 TEST(TreeKillTest, CatchesAProcessThatForksAwayAllTheTime) {
