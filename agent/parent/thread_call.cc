@@ -34,7 +34,9 @@ void ThreadCall::NoteStarted() {
     note.ppid = note.pid;
     note.pid = note.pgid = note.tid;
   }
-  notes_->Add(note);
+  // No slot tells that a thread has begun: with its note kept in memory only, a parent that ended
+  // would take it for one that never ran, and the next would run it again.
+  while (!notes_->TryAdd(note)) ::usleep(kNoteRetryMicros);
 }
 
 void ThreadCall::NoteEnded(int ended) {
