@@ -72,6 +72,7 @@ void Core::Emit(CoreJob* job, Batch* batch) {
   v1::Event& event = scratch_;
   event.set_seq(++job->seq);
   event.set_cursor(next_cursor_++);
+  has_emitted_ = true;
   if (job->first_cursor == 0) job->first_cursor = event.cursor();
   job->last_cursor = event.cursor();
   FoldEvent(event, &job->view);
@@ -82,6 +83,7 @@ void Core::EmitParent(ParentEntry* parent, Batch* batch) {
   v1::Event& event = scratch_;
   event.set_seq(++parent->seq);
   event.set_cursor(next_cursor_++);
+  has_emitted_ = true;
   event.mutable_incarnations()->set_parent(parent->key.incarnation);
   *event.mutable_unit() = parent->unit;
   event.mutable_unit()->set_parent(parent->key.name);
@@ -123,8 +125,8 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   if (!job->output_closed) {
     // Of a parent that an earlier agent had started, the streams are here once it is ready.
     const ParentEntry* const current = Current(job->parent);
-    const bool awaited =
-        job->replayed && current != nullptr && current->state == v1::PARENT_STATE_STARTING;
+    const bool awaited = job->replayed && current != nullptr && !current->answers &&
+                         current->state != v1::PARENT_STATE_ENDED;
     (awaited ? unclosed_ : just_ended_).push_back(job->key);
   }
   if (const std::optional<uint64_t> forgotten = ForgetOldest())
@@ -165,8 +167,18 @@ std::optional<uint64_t> Core::ForgetOldest() {
 
 void Core::CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed, Batch* batch) {
   if (job->output_closed) return;
+  // What was kept before it was known to have started, or while no agent lived.
+  if (job->ended) TellOutput(now, job, batch);
   job->output_closed = true;
-  *Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_output_closed() = closed;
+  v1::OutputClosed told = closed;
+  // A loss of power may have taken bytes that were told of.
+  if (told.stdout_bytes() < job->view.stdout_bytes() ||
+      told.stderr_bytes() < job->view.stderr_bytes()) {
+    told.set_stdout_bytes(std::max(told.stdout_bytes(), job->view.stdout_bytes()));
+    told.set_stderr_bytes(std::max(told.stderr_bytes(), job->view.stderr_bytes()));
+    told.set_may_be_cut(true);
+  }
+  *Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_output_closed() = told;
   Emit(job, batch);
   CountOutput(job);
   if (job->output_counted > 0) closed_outputs_.push_back(job->key);

@@ -61,6 +61,8 @@ class Core {
   // What the predecessor kept for a job that may not have started; false if nobody needs it.
   bool ReplayEnvironment(uint64_t job_key, v1::Environment environment);
   void EndReplay(Instant now, Batch* batch);
+  // The journal is of another boot of the host: none of the processes it tells of is there.
+  bool IsAfterBoot() const { return !last_boot_.empty() && last_boot_ != options_.boot_id; }
 
   // ---- wishes of clients (core_submit.cc, core_stop.cc, core_parents.cc)
   // The submission has been validated; `digest` is that of its spec. `*job_key` is 0 if it was
@@ -172,7 +174,7 @@ class Core {
   void EmitParent(ParentEntry* parent, Batch* batch);
   static void FoldParentEvent(const v1::Event& event, internal::v1::ParentLife* told);
   // Makes an entry of a predecessor's that which its events told.
-  static void TakeUp(ParentEntry* parent);
+  void TakeUp(ParentEntry* parent) const;
 
   CoreJob* Get(uint64_t job_key);
   // The job, if it has not ended and this fact is about its attempt.
@@ -227,6 +229,7 @@ class Core {
   void AskAdopter(const CoreJob& job, Batch* batch);
   void MatchOrphans(Instant now, ParentEntry* ended, Batch* batch);
   void TakeUnclosed(const ParentKey& parent);
+  void EndBoot(Instant now, Batch* batch);
   void Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch);
   // It was never sent, and will not be.
   void LoseUnsent(Instant now, CoreJob* job, const std::string& why, Batch* batch);
@@ -249,6 +252,8 @@ class Core {
   // Replayed jobs that had ended and whose output had not: their parent has their streams.
   std::vector<uint64_t> unclosed_;
   std::vector<uint64_t> forgotten_;      // while the journal is replayed
+  std::string last_boot_;                // of the last replayed event
+  bool has_emitted_ = false;             // an event since
   std::deque<uint64_t> closed_outputs_;  // jobs whose output is closed and kept, oldest first
   uint64_t output_kept_ = 0;             // the disk's bytes of all jobs' output
   std::map<std::string, ParentEntry> parents_;

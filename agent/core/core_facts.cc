@@ -55,8 +55,8 @@ void Core::OnStarted(Instant now, const StartedFact& fact, Batch* batch) {
   // nobody then.
   if (job->cause != v1::END_CAUSE_UNSPECIFIED) {
     if (!job->is_thread()) SendSignal(*job, SIGTERM, true, batch);
-    if (job->is_thread() && job->kill_at == 0)
-      ArmTimer(now.boot.ns + job->kill_grace_ns, job, TimerKind::kKill);
+    // One that was told to stop before it was there is told again.
+    if (job->is_thread() && job->kill_at == 0) Stop(now, job, batch);
   }
   TellOutputLimit(now, job, batch);
 }
@@ -181,13 +181,17 @@ void Core::OnTree(Instant now, uint64_t job_key, const std::vector<v1::Unit>& su
 }
 
 bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
-  // Few jobs run at once, and orphans are rare: a scan of the live ones will do.
-  for (const auto& entry : jobs_) {
-    const CoreJob& job = *entry.second;
-    if (job.ended || job.is_thread() || !job.started() || job.view.pid() != fact.pid) continue;
-    if (!LivedAt(fact.start_ns, fact.end_ns, job.start_ns)) continue;
+  // Few jobs run at once, and orphans are rare: a scan of the live ones will do. Of several the
+  // first after its start: by the time its end is heard of, the pid may be another's.
+  const CoreJob* job = nullptr;
+  for (const auto& [job_key, one] : jobs_) {
+    if (one->ended || one->is_thread() || !one->started() || one->view.pid() != fact.pid) continue;
+    if (!LivedAt(fact.start_ns, fact.end_ns, one->start_ns)) continue;
+    if (job == nullptr || one->start_ns < job->start_ns) job = one.get();
+  }
+  if (job != nullptr) {
     // An orphan's parent has ended, whoever of the two was waited for first: its end is said first.
-    ParentEntry* const parent = Current(job.parent);
+    ParentEntry* const parent = Current(job->parent);
     if (parent != nullptr && parent->state != v1::PARENT_STATE_ENDED) {
       parent->early_orphans.push_back(fact);
       return true;
@@ -195,11 +199,11 @@ bool Core::OnOrphanExited(Instant now, const OrphanFact& fact, Batch* batch) {
     // Who waited for it has adopted it, also if nobody had the time to look.
     if (fact.waiter_pid != 0) {
       OnReparented(now,
-                   ReparentedFact{job.key, fact.waiter_pid, fact.waiter, v1::OBSERVER_SUPERVISOR},
+                   ReparentedFact{job->key, fact.waiter_pid, fact.waiter, v1::OBSERVER_SUPERVISOR},
                    batch);
     }
     ExitedFact exited;
-    exited.job_key = job.key;
+    exited.job_key = job->key;
     exited.status = fact.status;
     exited.result = fact.result;
     exited.progress = fact.progress;

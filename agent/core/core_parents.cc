@@ -16,6 +16,9 @@ void Core::BeginParent(ParentEntry* parent, Batch* batch) {
   parent->seq = 0;
   parent->unit.Clear();
   parent->asked_end = v1::PARENT_END_UNSPECIFIED;
+  parent->of_other_boot = false;
+  parent->ending_said = false;
+  parent->answers = false;
   AskForStart(*parent, batch);
 }
 
@@ -114,6 +117,9 @@ void Core::OnParentStarted(Instant now, const ParentKey& key, const v1::Unit& un
     entry.seq = 0;
     entry.unit.Clear();
     entry.asked_end = v1::PARENT_END_UNSPECIFIED;
+    entry.of_other_boot = false;
+    entry.ending_said = false;
+    entry.answers = false;
   }
   ParentEntry* const parent = Current(key);
   if (parent == nullptr || parent->unit.has_pid()) return;
@@ -130,20 +136,32 @@ void Core::OnParentReady(Instant now, const ParentKey& key, std::vector<v1::Task
   parent->tasks.clear();
   for (v1::Task& task : tasks) parent->tasks[task.name()] = std::move(task);
   parent->libraries = std::move(libraries);
+  parent->answers = true;
   if (parent->state == v1::PARENT_STATE_STARTING) parent->state = v1::PARENT_STATE_RUNNING;
   BindReplayed(now, parent, batch);
   TakeUnclosed(key);
-  // The agent may have died between the journal and the parent: then nobody will ever start those.
+  // The agent may have died between the journal and the parent: then nobody will ever start those,
+  // or has told these to stop.
   AskKnownEffect asked{key, {}};
   for (const std::set<uint64_t>& live : parent->live) {
     for (const uint64_t job_key : live) {
       const CoreJob* const job = Find(job_key);
-      // A durable job that waits for the disk has not been sent yet.
-      const bool sent = job != nullptr && job->unsynced_start == 0;
-      if (sent && job->replayed && !job->started()) asked.job_keys.push_back(job_key);
+      if (job == nullptr || !job->replayed || job->parent != key) continue;
+      if (!job->started()) {
+        // A durable job that waits for the disk has not been sent yet.
+        if (job->unsynced_start != 0) continue;
+        asked.job_keys.push_back(job_key);
+      } else if (job->is_thread() && job->cause != v1::END_CAUSE_UNSPECIFIED) {
+        batch->effects.push_back(StopCallEffect{key, job_key});
+      }
     }
   }
   if (!asked.job_keys.empty()) batch->effects.push_back(std::move(asked));
+  // Or that it may let go of these: it would hold their slots for ever.
+  for (const auto& [job_key, job] : jobs_) {
+    if (job->replayed && job->output_closed && job->parent == key)
+      batch->effects.push_back(DrainedEffect{key, job_key});
+  }
   Dispatch(now, batch);
 }
 
@@ -221,6 +239,7 @@ void Core::OnParentEnding(Instant now, const ParentKey& key, v1::ParentEnd how, 
   parent->state = v1::PARENT_STATE_ENDING;
   // It may have been asked to be killed since it began to end by itself.
   if (parent->asked_end != v1::PARENT_END_KILL) parent->asked_end = how;
+  if (std::exchange(parent->ending_said, true)) return;
   Begin(now, nullptr, v1::OBSERVER_PARENT, v1::EVIDENCE_SEEN).mutable_parent_ending()->set_how(how);
   EmitParent(parent, batch);
 }

@@ -43,6 +43,7 @@ bool IsAfterEnd(const v1::Event& event) {
 
 void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   next_cursor_ = cursor + 1;
+  if (event.boot_id() != last_boot_) last_boot_ = event.boot_id();
   if (job_key == 0) {
     ParentEntry& parent = parents_[event.unit().parent()];
     FoldParentEvent(event, &parent.told);
@@ -86,8 +87,8 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
   if (event.has_starting()) {
     job.starting_ns = DurationNanos(event.mono());
     job.boot_id = event.boot_id();
-    job.of_other_boot = job.boot_id != options_.boot_id;
     job.mode = event.starting().mode();
+    job.of_other_boot = event.boot_id() != options_.boot_id;
     job.parent = ParentKey{event.unit().parent(), event.incarnations().parent()};
   }
   if (event.has_started()) {
@@ -122,11 +123,8 @@ void Core::EndReplay(Instant now, Batch* batch) {
     batch->effects.push_back(ForgetJobEffect{job_key});
   // Those that were freed are so again.
   FreeOutputs(batch);
-  for (auto& entry : parents_) {
-    // Not yet known to live: the supervisor will say.
-    if (entry.second.state != v1::PARENT_STATE_ENDED)
-      entry.second.state = v1::PARENT_STATE_STARTING;
-  }
+  // Parents that are STARTING or ENDING are not yet known to live: the supervisor will say.
+  EndBoot(now, batch);
   // Done after the loop, which ends of jobs would disturb.
   std::vector<CoreJob*> waited;
   std::vector<CoreJob*> ended_threads;
@@ -141,8 +139,8 @@ void Core::EndReplay(Instant now, Batch* batch) {
       waited.push_back(&job);
       continue;
     }
-    parents_[job.parent.name].key.name = job.parent.name;
-    ParentEntry* const parent = Current(job.parent);
+    ParentEntry& parent = parents_[job.parent.name];
+    parent.key.name = job.parent.name;
     const bool orphan = IsOver(job.parent);
     if (orphan && !job.started()) {
       waited.push_back(&job);
@@ -150,7 +148,8 @@ void Core::EndReplay(Instant now, Batch* batch) {
     }
     job.holds_slot = true;
     ++running_[job.is_thread()];
-    if (parent != nullptr) parent->live[job.is_thread()].insert(job.key);
+    // Also of a life before the present one: its slots are needed until the last of them has ended.
+    parent.live[job.is_thread()].insert(job.key);
     if (orphan && job.is_thread()) {
       ended_threads.push_back(&job);
       continue;
@@ -176,6 +175,38 @@ void Core::EndReplay(Instant now, Batch* batch) {
     if (entry.second.state == v1::PARENT_STATE_ENDED && entry.first != kDefaultParent)
       FailLine(now, &entry.second, "it ended", batch);
   }
+}
+
+// What ran has ended with the host, nobody knows how. Pids and the times of their starts are of
+// others by now. What was about to start may have: the slot that would tell was in memory.
+void Core::EndBoot(Instant now, Batch* batch) {
+  if (IsAfterBoot()) next_key_ += kKeysLostMax;
+  for (auto& [name, parent] : parents_) {
+    if (!parent.of_other_boot) continue;
+    ParentEndFact fact;
+    fact.observer = v1::OBSERVER_AGENT;
+    OnParentEnded(now, ParentKey(parent.key), fact, batch);
+  }
+  std::vector<CoreJob*> open;
+  for (auto& [job_key, job] : jobs_) {
+    if (!job->ended && job->of_other_boot) open.push_back(job.get());
+  }
+  if (open.empty()) return;
+  for (CoreJob* const job : open) {
+    if (!job->started()) {
+      LoseUnsent(now, job, "", batch);
+    } else if (job->is_thread()) {
+      LoseThread(now, job, "", batch);
+    } else {
+      Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED)
+          .mutable_exited()
+          ->set_cause(job->cause);
+      Emit(job, batch);
+      EndJob(now, job, batch);
+    }
+  }
+  // They are taken with all whose output is not closed.
+  just_ended_.clear();
 }
 
 // Of a parent whose streams are here by now, or will never come.

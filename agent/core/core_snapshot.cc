@@ -49,6 +49,7 @@ internal::v1::CoreState Core::State() const {
   for (const std::string& library : crashed_libraries_) state.add_crashed_libraries(library);
   for (const uint64_t job_key : ended_) state.add_ended_keys(job_key);
   state.set_known_ids(ids_.total());
+  state.set_last_boot_id(has_emitted_ ? options_.boot_id : last_boot_);
   return state;
 }
 
@@ -85,6 +86,7 @@ void Core::RestoreJob(const internal::v1::JobState& state) {
 void Core::Restore(const internal::v1::CoreState& state, const std::vector<KnownId>& ids) {
   next_cursor_ = state.next_cursor();
   next_key_ = state.next_key();
+  last_boot_ = state.last_boot_id();
   for (const internal::v1::ParentLife& told : state.parents()) {
     ParentEntry& parent = parents_[told.name()];
     parent.told = told;
@@ -113,15 +115,18 @@ void Core::FoldParentEvent(const v1::Event& event, internal::v1::ParentLife* tol
     told->set_state(v1::PARENT_STATE_STARTING);
     told->set_start_wall_ns(event.wall().seconds() * kNanosPerSecond + event.wall().nanos());
     told->set_asked_end(v1::PARENT_END_UNSPECIFIED);
+    told->set_boot_id(event.boot_id());
+    told->set_ending_said(false);
   } else if (event.has_parent_ending()) {
     told->set_state(v1::PARENT_STATE_ENDING);
     told->set_asked_end(event.parent_ending().how());
+    told->set_ending_said(true);
   } else if (event.has_parent_ended()) {
     told->set_state(v1::PARENT_STATE_ENDED);
   }
 }
 
-void Core::TakeUp(ParentEntry* parent) {
+void Core::TakeUp(ParentEntry* parent) const {
   const internal::v1::ParentLife& told = parent->told;
   parent->key = ParentKey{told.name(), told.incarnation()};
   parent->state =
@@ -130,6 +135,8 @@ void Core::TakeUp(ParentEntry* parent) {
   parent->start_wall_ns = told.start_wall_ns();
   parent->seq = told.seq();
   parent->asked_end = told.asked_end();
+  parent->of_other_boot = !told.boot_id().empty() && told.boot_id() != options_.boot_id;
+  parent->ending_said = told.ending_said();
 }
 
 }  // namespace brood

@@ -16,7 +16,9 @@ void Core::SendSignal(const CoreJob& job, int32_t signal, bool whole_group, Batc
   SignalJobEffect effect;
   effect.parent = job.parent;
   const auto parent = parents_.find(job.parent.name);
+  // Of those only that have answered: one that was ending when this agent came may never.
   effect.parent_lives = parent != parents_.end() && parent->second.key == job.parent &&
+                        parent->second.answers &&
                         (parent->second.state == v1::PARENT_STATE_RUNNING ||
                          parent->second.state == v1::PARENT_STATE_ENDING);
   effect.job_key = job.key;

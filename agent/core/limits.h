@@ -24,6 +24,9 @@ inline constexpr size_t kUnmatchedOrphansKept = 1'024;
 inline constexpr int64_t kKillGraceDefaultNanos = 10'000'000'000;
 // Starts of one job by parents that ended before they could: beyond, something is wrong with it.
 inline constexpr uint32_t kAttemptsMax = 5;
+// Keys of jobs that are passed over after another boot of the host: those of the jobs whose records
+// a loss of power may have taken, and whose output may still be there.
+inline constexpr uint64_t kKeysLostMax = 1 << 20;
 // Survivors named in one event; the rest is counted.
 inline constexpr int kSurvivorsNamed = 100;
 // Slots by default, times the CPUs: processes mostly wait for I/O, threads cost little.

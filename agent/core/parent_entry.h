@@ -27,6 +27,9 @@ struct ParentEntry {
   std::vector<std::string> libraries;
   std::map<std::string, v1::Task> tasks;  // kept over lives: the libraries are the same
   v1::ParentEnd asked_end = v1::PARENT_END_UNSPECIFIED;
+  bool of_other_boot = false;
+  bool ending_said = false;
+  bool answers = false;  // this agent: it has what its jobs' streams are
   // Jobs that wait, by key, so in the order of their receipt: processes, threads.
   std::set<uint64_t> lines[2];
   // Jobs that were sent to this life and have not ended: processes, threads.

@@ -165,7 +165,7 @@ Status Agent::Open() {
   sequencer_->Step([](Core& c, Instant now, Batch* batch) { c.EndReplay(now, batch); });
   strangers_ = std::make_unique<StrangerWatch>(loop_);
   if (Status failed = OpenSupervisor()) return failed;
-  AdoptParents();
+  adopted_ = lives_.AdoptFound();
   FindOutputs();
   sequencer_->Commit();
   processes_ =
@@ -268,6 +268,8 @@ void Agent::StartDefault(int times, const std::function<void(Status)>& ready) {
     // The life that was found may have been at its end.
     if (!parent && parent.error().reason == "PARENT_FAILED" && times > 1)
       return StartDefault(times - 1, ready);
+    // Its main thread may have left its threads behind: its next life comes when somebody needs it.
+    if (!parent && parent.error().reason == "PARENT_ENDING") return ready(Ok());
     ready(parent ? Ok() : Status(parent.error()));
   });
 }
@@ -278,7 +280,7 @@ void Agent::EndRound() {
   for (const uint64_t job_key : ended) {
     inputs_->Forget(job_key);
     spool_->Finish(job_key);
-    ForgetLifeOf(job_key);
+    lives_.OnJobEnded(job_key);
   }
   if (!ended.empty()) RemoveLimitGroups();
   sequencer_->Commit();

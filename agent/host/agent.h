@@ -5,7 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +14,8 @@
 #include "agent/core/core.h"
 #include "agent/host/event_feed.h"
 #include "agent/host/job_inputs.h"
+#include "agent/host/life.h"
+#include "agent/host/lives.h"
 #include "agent/host/options.h"
 #include "agent/host/parent_link.h"
 #include "agent/host/process_watch.h"
@@ -32,7 +34,10 @@ namespace brood {
 
 // The host's parts, put together: performs what the core decides and brings it
 // what the host's processes note. gRPC stands above it and only translates.
-class Agent final : public CommitListener, public SupervisorLink::Listener, public Spool::Listener {
+class Agent final : public CommitListener,
+                    public SupervisorLink::Listener,
+                    public Spool::Listener,
+                    public LifeHost {
  public:
   // Opens state, replays the journal, finds or starts the supervisor. The loop
   // must not run yet.
@@ -83,12 +88,8 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   Status Replay();
   Status ReplayEnvironments();
   Status OpenSupervisor();
-  std::shared_ptr<ParentLink> AdoptLife(const ParentKey& key);
-  void AdoptEndedLives();
-  bool Lives(const ParentKey& key) const;
   void StartDefault(int times, const std::function<void(Status)>& ready);
   void AwaitAdopted(const std::function<void(Status)>& ready);
-  void AdoptParents();
 
   // CommitListener
   void OnPublished(const std::vector<JournalRecord>& records, bool busy) override;
@@ -104,6 +105,26 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   void OnOutput(uint64_t job_key, OutputStream stream, uint64_t offset, uint64_t length) override;
   void OnOutputLimit(uint64_t job_key, OutputStream stream) override;
   void OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) override;
+  // LifeHost
+  void StepCore(absl::FunctionRef<void(Core&, Instant, Batch*)> step) override;
+  void LookAtCore(absl::FunctionRef<void(const Core&)> look) const override;
+  Instant Now() const override { return clock_->Now(); }
+  void Later(std::function<void()> act) override { loop_->Post(std::move(act)); }
+  std::optional<int32_t> FindParentOf(int32_t pid, int64_t start_ns) const override;
+  std::string NameOf(int32_t pid) const override;
+  int32_t supervisor_pid() const override { return supervisor_pid_.load(); }
+  bool WatchStranger(int32_t pid, int64_t start_ns,
+                     std::function<void(const WaitStatus&)> ended) override;
+  void ReadSupervisorNotes() override { supervisor_->ReadNotes(); }
+  void ReadOlderSupervisorNotes() override;
+  void DropOtherBoot() override;
+  std::shared_ptr<Life> FindLife(const ParentKey& key) const override { return Link(key); }
+  std::vector<std::shared_ptr<Life>> ListLives() const override;
+  std::shared_ptr<Life> OpenLife(const ParentKey& key) override;
+  void ConnectLife(const ParentKey& key) override { ConnectParent(key, 0); }
+  void CloseLife(const ParentKey& key) override;
+  void DropLife(const ParentKey& key) override;
+  bool ReopenStreams(uint64_t job_key, int32_t pid, const StartSlot& start) override;
 
   // False if it cannot be: then the job has failed to start.
   bool PrepareOutput(StartJobEffect* start);
@@ -113,27 +134,12 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   // Makes the control groups that a job's limits need; false if the job cannot be started so.
   bool PrepareLimits(StartJobEffect* start);
   void RemoveLimitGroups();
-  void ForgetLifeOf(uint64_t ended_job);
-  void ForgetLife(const ParentKey& key);
   void KillParent(const ParentKey& key);
   void KillStranger(const ParentKey& key);
   void LaunchParent(const StartParentEffect& effect);
   void ConnectParent(const ParentKey& key, int attempt);
-  void OnParentEnd(Instant at, const ParentKey& key, const WaitStatus& status,
-                   v1::Observer observer);
-  void OnOrphanEnd(Instant at, OrphanFact fact);
   void ReplaceSupervisor();
-  void ReadOlderSupervisors();
-  bool IsOurs(const ProcessEntry& process) const;
-  void CheckParents();
-  void CheckOrphans();
-  void EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact);
-  static void TellUnnotedStarts(Instant at, const ParentKey& ended, int32_t ppid,
-                                const std::vector<StartSlot>& starts, Core* core, Batch* batch);
-  static void TellUnnotedStart(Instant at, const ParentKey& ended, int32_t ppid,
-                               const ParentLink::Start& noted, Core* core, Batch* batch);
-  void ReopenStreams(const ParentKey& ended, const std::vector<StartSlot>& starts);
-  void FindAdopters(const std::vector<AdopterEffect>& orphans);
+  std::shared_ptr<ParentLink> HoldLink(const ParentKey& key);
   void SignalByPid(const SignalJobEffect& effect);
   Result<std::shared_ptr<ParentLink>> RunningLink(const std::string& parent) const;
   void AnswerMemory(const ParentKey& key, const v1::ReadMemoryRequest& request,
@@ -177,6 +183,9 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
     bool for_end = false;
     ParentDone done;
   };
+  Lives lives_{this};
+  // Lives that a supervisor, by its incarnation, was asked to start.
+  std::map<ParentKey, uint64_t> asked_;
   std::vector<Wait> waits_;
   std::vector<ParentKey> adopted_;  // found at the start, beside the default one
   std::map<ParentKey, std::string> start_errors_;
@@ -184,8 +193,6 @@ class Agent final : public CommitListener, public SupervisorLink::Listener, publ
   bool journal_in_trouble_ = false;
   bool recovery_armed_ = false;
   EventLoop::TimerId groups_timer_ = 0;  // while processes of jobs that have ended live in groups
-  // Jobs whose streams had no reader for a while that they may not have outlived.
-  std::set<uint64_t> maybe_cut_;
   std::function<void(uint32_t)> stop_done_;
   uint32_t stopped_jobs_ = 0;
   bool parents_told_ = false;

@@ -100,7 +100,7 @@ void Agent::OnOutputClosed(uint64_t job_key, const Spool::Closed& closed) {
   event.set_held_open_unknown(closed.held_open_unknown);
   event.set_stdout_begin(closed.stdout_begin);
   event.set_stderr_begin(closed.stderr_begin);
-  event.set_may_be_cut(maybe_cut_.erase(job_key) > 0 || closed.truncated);
+  event.set_may_be_cut(lives_.TakeMaybeCut(job_key) || closed.truncated);
   sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
     core.OnOutputClosed(now, job_key, event, batch);
   });

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <optional>
@@ -15,7 +16,6 @@
 #include "agent/core/spec_frame.h"
 #include "agent/host/agent.h"
 #include "agent/host/default_environment.h"
-#include "agent/host/note_facts.h"
 #include "agent/process/process_table.h"
 #include "common/base/paths.h"
 #include "common/base/pidfd_status.h"
@@ -130,21 +130,7 @@ void Agent::OnEffects(std::vector<Effect> effects) {
   }
   for (auto& entry : outgoing) entry.second.Flush();
   if (!orphans.empty()) {
-    loop_->Post([this, orphans = std::move(orphans)] { FindAdopters(orphans); });
-  }
-}
-
-// The kernel gave them away before anybody could wait for their parent: what
-// /proc says now is their new parent process. A few microseconds each.
-void Agent::FindAdopters(const std::vector<AdopterEffect>& orphans) {
-  for (const AdopterEffect& orphan : orphans) {
-    const std::optional<ProcessEntry> process = ReadProcess(orphan.pid);
-    if (!process || !IsSameProcess(orphan.pid, orphan.start_ns)) continue;
-    const std::optional<ProcessEntry> adopter = ReadProcess(process->ppid);
-    const ReparentedFact fact{orphan.job_key, process->ppid, adopter ? adopter->name : "",
-                              v1::OBSERVER_AGENT};
-    sequencer_->Step(
-        [&](Core& core, Instant now, Batch* batch) { core.OnReparented(now, fact, batch); });
+    loop_->Post([this, orphans = std::move(orphans)] { lives_.FindAdopters(orphans); });
   }
 }
 
@@ -190,6 +176,9 @@ void Agent::KillStranger(const ParentKey& key) {
 
 void Agent::LaunchParent(const StartParentEffect& effect) {
   const ParentKey& key = effect.parent;
+  // It does what it was asked to; the folder may be in use by now.
+  uint64_t& asked = asked_[key];
+  if (std::exchange(asked, supervisor_->incarnation()) == supervisor_->incarnation()) return;
   const std::string directory = ParentDirectory(key);
   std::error_code ignored;
   std::filesystem::remove_all(directory, ignored);  // Of a start that nobody journaled.
@@ -200,12 +189,7 @@ void Agent::LaunchParent(const StartParentEffect& effect) {
     });
     return;
   }
-  auto link = std::make_shared<ParentLink>(key, directory, ParentSocket(key), incarnation_, loop_,
-                                           sequencer_.get(), spool_.get(), inputs_.get());
-  {
-    const absl::MutexLock lock(&links_mutex_);
-    (links_[key] = std::move(link))->SetLimitGroups(limit_groups_.get());
-  }
+  HoldLink(key);
   internal::v1::ToSupervisor frame;
   internal::v1::StartParent* const start = frame.mutable_start();
   start->set_name(key.name);
@@ -239,36 +223,7 @@ void Agent::OnParentStartFailed(const internal::v1::StartFailed& failed) {
 }
 
 void Agent::OnSupervisorNote(const Note& note, const std::string& text) {
-  const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
-  const ParentKey key{text, note.job_key};
-  switch (note.kind) {
-    case NoteKind::kParentStarted: {
-      v1::Unit unit;
-      unit.set_mode(v1::MODE_FORK);
-      unit.set_pid(note.pid);
-      unit.set_tid(note.pid);
-      unit.set_ppid(note.ppid);
-      SetDuration(note.start_ns, unit.mutable_start());
-      sequencer_->Step(
-          [&](Core& core, Instant, Batch* batch) { core.OnParentStarted(at, key, unit, batch); });
-      if (Lives(key) && Link(key) == nullptr) AdoptLife(key);
-      ConnectParent(key, 0);
-      return;
-    }
-    case NoteKind::kParentEnded:
-      return OnParentEnd(at, key, StatusOfNote(note), v1::OBSERVER_SUPERVISOR);
-    case NoteKind::kOrphanExited: {
-      OrphanFact fact;
-      fact.pid = note.pid;
-      fact.start_ns = note.start_ns;
-      fact.status = StatusOfNote(note);
-      fact.waiter_pid = note.ppid;
-      if (const auto waiter = ReadProcess(note.ppid)) fact.waiter = waiter->name;
-      return OnOrphanEnd(at, fact);
-    }
-    default:
-      return;
-  }
+  lives_.OnSupervisorNote(note, text);
 }
 
 }  // namespace brood

@@ -10,18 +10,14 @@
 
 #include "agent/core/spec_frame.h"
 #include "agent/host/note_facts.h"
+#include "agent/host/parent_notes.h"
 #include "agent/outbox/doorbell.h"
-#include "agent/outbox/hazard_bytes.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 #include "spdlog/spdlog.h"
 
 namespace brood {
 namespace {
-
-Instant TimeOfNote(const Note& note) {
-  return Instant{BootTime{note.boot_ns}, WallTime{note.wall_ns}};
-}
 
 // Watched cells, before this note of its end. A fork writes in its own process: the parent does not
 // know.
@@ -184,7 +180,7 @@ void ParentLink::OnFrame(Channel* channel, const internal::v1::FromParent& frame
     if (doorbell_) loop_->Add(doorbell_.get(), EPOLLIN, [this](uint32_t) { OnDoorbell(); });
   }
   if (frame.has_tasks()) {
-    has_streams_ = true;  // They were sent before.
+    has_answered_ = true;  // The streams were sent before.
     std::vector<v1::Task> tasks;
     std::vector<std::string> libraries;
     for (const internal::v1::Library& library : frame.tasks().libraries()) {
@@ -254,84 +250,8 @@ void ParentLink::ReadNotes() {
 }
 
 void ParentLink::OnNote(const Note& note, std::string_view text) {
-  const Instant at = TimeOfNote(note);
-  sequencer_->Step([&](Core& core, Instant, Batch* batch) {
-    // A parent speaks of its own jobs only.
-    const CoreJob* const job = core.Find(note.job_key);
-    const bool own = job != nullptr && job->parent == key_;
-    switch (note.kind) {
-      case NoteKind::kStarted:
-        if (own) {
-          StartedFact fact = StartedOfNote(note);
-          for (const HazardNote& hazard : FromHazardBytes(text)) {
-            v1::Hazard& out = fact.hazards.emplace_back();
-            out.set_kind(static_cast<v1::HazardKind>(hazard.kind));
-            out.set_name(hazard.name);
-            out.set_tid(hazard.tid);
-            if (const CoreJob* const holder = core.Find(hazard.job_key))
-              out.set_job_id(holder->view.job_id());
-          }
-          core.OnStarted(at, fact, batch);
-        }
-        return;
-      case NoteKind::kFailedToStart:
-        if (own) core.OnFailedToStart(at, FailedOfNote(note, text), batch);
-        return;
-      case NoteKind::kExited: {
-        if (!own) return;
-        ExitedFact fact;
-        fact.job_key = note.job_key;
-        fact.status = StatusOfNote(note);
-        if (limit_groups_ != nullptr && MayBeOutOfMemory(fact.status))
-          fact.status.memory_limit_hit = limit_groups_->WasOutOfMemory(note.job_key);
-        fact.group_alive = (note.flags & kGroupAlive) != 0;
-        // What it is, is not known where the journal no longer has its spec.
-        if (!job->view.spec().has_command()) {
-          CallFacts call = ReadCall(note.job_key, note.slot);
-          fact.result = std::move(call.result);
-          fact.progress = std::move(call.progress);
-        }
-        core.OnExited(at, fact, batch);
-        return;
-      }
-      case NoteKind::kStopped:
-      case NoteKind::kContinued:
-        if (own)
-          core.OnStopped(at, note.job_key, note.kind == NoteKind::kStopped ? note.status : 0,
-                         batch);
-        return;
-      case NoteKind::kReturned:
-      case NoteKind::kThrew:
-      case NoteKind::kStopHonoured:
-        if (own)
-          core.OnThreadEnded(at, ThreadEndedFact{note.job_key, ResultOfNote(note, text)}, batch);
-        return;
-      case NoteKind::kProgress:
-        if (own)
-          core.OnProgress(at.wall, note.job_key,
-                          CallProgress{note.boot_ns, note.fraction,
-                                       std::string(text.substr(0, kProgressTextBytes))},
-                          batch);
-        return;
-      case NoteKind::kParentEnding:
-        core.OnParentEnding(at, key_, static_cast<v1::ParentEnd>(note.status), batch);
-        return;
-      default:
-        return;  // Not for a parent to say.
-    }
-  });
-}
-
-std::vector<StartSlot> ParentLink::TakeStarts() const {
-  // A parent notes the start as soon as there is a child, which may come to its slot later than
-  // we: it begins all the same, as is in the journal.
-  std::set<uint64_t> noted;
-  sequencer_->Look([&](const Core& core) {
-    for (const auto& [job_key, job] : core.jobs()) {
-      if (job->parent == key_ && job->started() && !job->ended) noted.insert(job_key);
-    }
-  });
-  return RevokeStarts(directory_, noted);
+  sequencer_->Step(
+      [&](Core& core, Instant, Batch* batch) { TakeParentNote(*this, note, text, &core, batch); });
 }
 
 void ParentLink::OnDoorbell() {

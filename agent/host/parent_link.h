@@ -15,6 +15,7 @@
 #include "agent/core/effect.h"
 #include "agent/core/fact.h"
 #include "agent/host/job_inputs.h"
+#include "agent/host/life.h"
 #include "agent/host/memory_watch.h"
 #include "agent/host/sequencer.h"
 #include "agent/outbox/outbox_reader.h"
@@ -31,7 +32,7 @@ namespace brood {
 // slot file. Translates notes and frames into the core's inputs. All calls in
 // the loop's thread, but Send and SendCommands. Held by shared pointers, and who
 // sends may be the last to hold it, in any thread.
-class ParentLink : public std::enable_shared_from_this<ParentLink> {
+class ParentLink final : public Life, public std::enable_shared_from_this<ParentLink> {
  public:
   // The answer to a ReadMemory; the error is set if the parent is gone.
   using MemoryDone = std::function<void(Result<internal::v1::MemoryAnswer>)>;
@@ -39,7 +40,7 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   ParentLink(ParentKey key, std::string directory, std::string socket_path,
              uint64_t agent_incarnation, EventLoop* loop, Sequencer* sequencer, Spool* spool,
              JobInputs* inputs);
-  ~ParentLink();
+  ~ParentLink() override;
   ParentLink(const ParentLink&) = delete;
   ParentLink& operator=(const ParentLink&) = delete;
 
@@ -50,31 +51,23 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   // Connects and says hello; false if nobody listens yet.
   bool TryConnect();
 
-  // Takes in what the parent noted so far.
-  void ReadNotes();
+  void ReadNotes() override;
   // Deletes notes that are in the journal.
   void ReleaseNotes() {
     if (streamless_.empty()) outbox_.ReleaseRead();
   }
-  // What a job's slot tells after its parent's end: false if it never ran.
-  // Of a parent that has ended: what its slots say, by slot. Who has not begun by now never will.
-  // But those whose start is noted: their child goes on.
-  std::vector<StartSlot> TakeStarts() const;
-  // What a forked call came to, if it came to its end, and the last progress it reported.
-  struct CallFacts {
-    std::optional<CallResult> result;
-    std::optional<CallProgress> progress;
-  };
-  CallFacts ReadCall(uint64_t job_key, uint32_t slot) const;
-  // What the job that was this process wrote into its slot, whether its parent noted it or not.
-  struct Start {
-    uint32_t slot = 0;
-    StartSlot start;
-  };
-  std::optional<Start> FindStart(const OrphanFact& process) const;
-  // What its jobs' processes wrote into their slots so far, by slot.
-  std::vector<StartSlot> ReadStarts() const;
-  uint64_t CulpritJobKey() const;
+  std::vector<StartSlot> TakeStarts(
+      const std::function<bool(uint64_t job_key)>& is_started) override {
+    return RevokeStarts(directory_, is_started);
+  }
+  std::vector<StartSlot> ReadStarts() const override;
+  CallFacts ReadCall(uint64_t job_key, uint32_t slot) const override;
+  uint64_t CulpritJobKey() const override;
+  bool WasOutOfMemory(uint64_t job_key) const override {
+    return limit_groups_ != nullptr && limit_groups_->WasOutOfMemory(job_key);
+  }
+  void TakeWritesOf(uint64_t job_key) override { watch_.TakeWritesOf(job_key); }
+  void TakeAllWrites() override { watch_.TakeAll(); }
 
   // Frames to the parent. Thread-safe. Lost without a word if the parent is
   // gone: its end is a fact that comes by the supervisor.
@@ -87,11 +80,10 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   // Where it is asked what became of jobs with limits; they outlive it.
   void SetLimitGroups(const LimitGroups* groups) { limit_groups_ = groups; }
 
-  const ParentKey& key() const { return key_; }
-  // By this agent: then it has the streams of all jobs there were.
+  const ParentKey& key() const override { return key_; }
+  bool has_answered() const override { return has_answered_; }
+  // By this agent.
   bool was_connected() const { return was_connected_; }
-  // It has handed over the streams of all jobs there were.
-  bool has_streams() const { return has_streams_; }
   const std::string& directory() const { return directory_; }
   // Of a library that could not be loaded; empty if all could.
   const std::string& library_error() const { return library_error_; }
@@ -139,7 +131,7 @@ class ParentLink : public std::enable_shared_from_this<ParentLink> {
   EventLoop::TimerId streams_timer_ = 0;
   const LimitGroups* limit_groups_ = nullptr;
   bool was_connected_ = false;
-  bool has_streams_ = false;
+  bool has_answered_ = false;
   UniqueFd bell_;
   UniqueFd doorbell_;
   uint64_t next_request_ = 1;

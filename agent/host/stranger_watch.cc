@@ -23,7 +23,7 @@ constexpr int kLooks = 50;
 }  // namespace
 
 StrangerWatch::~StrangerWatch() {
-  for (auto& [pid, stranger] : strangers_) {
+  for (auto& [process, stranger] : strangers_) {
     if (stranger.timer != 0) {
       loop_->Cancel(stranger.timer);
     } else {
@@ -33,37 +33,38 @@ StrangerWatch::~StrangerWatch() {
 }
 
 bool StrangerWatch::Watch(pid_t pid, int64_t start_ns, Ended ended) {
-  if (strangers_.count(pid) > 0) return true;
+  const Process process{pid, start_ns};
+  if (strangers_.count(process) > 0) return true;
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   // Looked at after it was opened: from here on it cannot become another one's.
   if (!pidfd || !IsSameProcess(pid, start_ns)) return false;
-  Stranger& stranger = strangers_[pid];
+  Stranger& stranger = strangers_[process];
   stranger.pidfd = std::move(pidfd);
   stranger.ended = std::move(ended);
   const int fd = stranger.pidfd.get();
-  const Status refused = loop_->Add(fd, EPOLLIN, [this, pid, fd](uint32_t) {
+  const Status refused = loop_->Add(fd, EPOLLIN, [this, process, fd](uint32_t) {
     loop_->Remove(fd);
-    Look(pid);
+    Look(process);
   });
   // The kernel has no room for one more: it is asked again and again.
-  if (refused) LookLater(pid);
+  if (refused) LookLater(process);
   return true;
 }
 
-void StrangerWatch::LookLater(pid_t pid) {
-  strangers_.at(pid).timer =
-      loop_->At(BootTime{BootTimeNanos() + kLookNanos}, [this, pid] { Look(pid); });
+void StrangerWatch::LookLater(Process process) {
+  strangers_.at(process).timer =
+      loop_->At(BootTime{BootTimeNanos() + kLookNanos}, [this, process] { Look(process); });
 }
 
-void StrangerWatch::Look(pid_t pid) {
-  Stranger& stranger = strangers_.at(pid);
+void StrangerWatch::Look(Process process) {
+  Stranger& stranger = strangers_.at(process);
   stranger.timer = 0;
   pollfd ended_yet{stranger.pidfd.get(), POLLIN, 0};
-  if (::poll(&ended_yet, 1, 0) == 0) return LookLater(pid);
+  if (::poll(&ended_yet, 1, 0) == 0) return LookLater(process);
   const std::optional<int> status = ReadStatusOfReaped(stranger.pidfd.get());
-  if (!status && ++stranger.looks < kLooks) return LookLater(pid);
+  if (!status && ++stranger.looks < kLooks) return LookLater(process);
   const Ended ended = std::move(stranger.ended);
-  strangers_.erase(pid);
+  strangers_.erase(process);
   ended(status);
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "common/base/event_loop.h"
 #include "common/base/unique_fd.h"
@@ -36,11 +37,13 @@ class StrangerWatch {
     int looks = 0;
     EventLoop::TimerId timer = 0;
   };
-  void Look(pid_t pid);
-  void LookLater(pid_t pid);
+  // Pid and start: a pid may be another's while the status of the one before is still asked for.
+  using Process = std::pair<pid_t, int64_t>;
+  void Look(Process process);
+  void LookLater(Process process);
 
   EventLoop* const loop_;
-  std::map<pid_t, Stranger> strangers_;
+  std::map<Process, Stranger> strangers_;
 };
 
 }  // namespace brood

@@ -44,30 +44,6 @@ bool PreadAll(int fd, void* to, size_t size, size_t offset) {
 
 }  // namespace
 
-const char* ChildStepName(ChildStep step) {
-  switch (step) {
-    case ChildStep::kNone:
-      return "none";
-    case ChildStep::kSetsid:
-      return "setsid";
-    case ChildStep::kDup:
-      return "dup2";
-    case ChildStep::kChdir:
-      return "chdir";
-    case ChildStep::kLimit:
-      return "setrlimit";
-    case ChildStep::kExec:
-      return "exec";
-    case ChildStep::kFork:
-      return "fork";
-    case ChildStep::kPipe:
-      return "pipe";
-    case ChildStep::kGroup:
-      return "cgroup";
-  }
-  return "unknown";
-}
-
 // Which slots are free, and which areas have disk space already.
 class SlotFile::Pool {
  public:
@@ -205,7 +181,7 @@ bool SlotReader::ReadValue(uint32_t slot, const CallArea& area, std::string* val
 }
 
 std::vector<StartSlot> RevokeStarts(const std::string& directory,
-                                    const std::set<uint64_t>& spared) {
+                                    const std::function<bool(uint64_t job_key)>& is_started) {
   const UniqueFd fd(::open(SlotPath(directory).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   const uint32_t slots = CountSlots(fd);
   if (slots == 0) return {};
@@ -215,9 +191,10 @@ std::vector<StartSlot> RevokeStarts(const std::string& directory,
   std::vector<StartSlot> starts(slots);
   auto* const first = reinterpret_cast<StartSlot*>(static_cast<char*>(mapped) + kPage);
   for (uint32_t slot = 0; slot < slots; ++slot) {
+    starts[slot] = first[slot];
+    if (is_started(starts[slot].job_key)) continue;
     uint32_t seen = kUnclaimed;
-    if (spared.count(first[slot].job_key) == 0)
-      std::atomic_ref<uint32_t>(first[slot].claim).compare_exchange_strong(seen, kRevoked);
+    std::atomic_ref<uint32_t>(first[slot].claim).compare_exchange_strong(seen, kRevoked);
     starts[slot] = first[slot];
   }
   ::munmap(mapped, size);

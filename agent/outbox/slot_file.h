@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -75,7 +76,29 @@ enum class ChildStep : uint32_t {
   kPipe = 7,
   kGroup = 9,
 };
-const char* ChildStepName(ChildStep step);
+inline const char* ChildStepName(ChildStep step) {
+  switch (step) {
+    case ChildStep::kNone:
+      return "none";
+    case ChildStep::kSetsid:
+      return "setsid";
+    case ChildStep::kDup:
+      return "dup2";
+    case ChildStep::kChdir:
+      return "chdir";
+    case ChildStep::kLimit:
+      return "setrlimit";
+    case ChildStep::kExec:
+      return "exec";
+    case ChildStep::kFork:
+      return "fork";
+    case ChildStep::kPipe:
+      return "pipe";
+    case ChildStep::kGroup:
+      return "cgroup";
+  }
+  return "unknown";
+}
 
 struct CallArea {
   uint64_t job_key = 0;
@@ -152,9 +175,9 @@ class SlotReader {
 };
 
 // Of a parent that has ended: what each slot says, once those whose child has not begun are
-// revoked, so that it never will; but those of `spared` jobs. Empty if the file is not what it
-// should be.
+// revoked, so that it never will. Not those of jobs that are known to have started: a fork is noted
+// as soon as it is there, and may begin later. Empty if the file is not what it should be.
 std::vector<StartSlot> RevokeStarts(const std::string& directory,
-                                    const std::set<uint64_t>& spared = {});
+                                    const std::function<bool(uint64_t job_key)>& is_started);
 
 }  // namespace brood

@@ -6,7 +6,6 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace brood {
 
@@ -15,18 +14,30 @@ namespace brood {
 // million jobs. Thread-safe.
 class JobKeys {
  public:
-  // True if it has never been told: then only another attempt will be, as the one that is asked for
-  // may still be on its way.
-  bool Refuse(uint64_t key) {
+  // `agent`, by its incarnation, asks whether the job is known. True if it is not: then only an
+  // attempt that this agent or a later one asks for will be taken; one that an older agent had
+  // asked for may still be on its way.
+  bool Refuse(uint64_t key, uint64_t agent) {
     const std::lock_guard lock(mutex_);
-    return (Insert(key) && refused_.insert(key).second) || refused_.count(key) > 0;
+    if (Insert(key)) {
+      refused_[key] = agent;
+      return true;
+    }
+    const auto found = refused_.find(key);
+    if (found == refused_.end()) return false;
+    found->second = agent;
+    return true;
   }
 
-  // Whether to start that attempt of it: the first, once; another, once, if those before are
-  // refused.
-  bool Take(uint64_t key, uint32_t attempt) {
+  // Whether to start an attempt of it that `agent` asks for: the first, once; another, if those
+  // before were refused to it or to one before it.
+  bool Take(uint64_t key, uint64_t agent) {
     const std::lock_guard lock(mutex_);
-    return attempt > 1 ? refused_.erase(key) > 0 || Insert(key) : Insert(key);
+    if (Insert(key)) return true;
+    const auto found = refused_.find(key);
+    if (found == refused_.end() || agent < found->second) return false;
+    refused_.erase(found);
+    return true;
   }
 
  private:
@@ -43,7 +54,8 @@ class JobKeys {
   using Page = std::bitset<kPageKeys>;
   std::mutex mutex_;
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;  // guarded by mutex_
-  std::unordered_set<uint64_t> refused_;                       // guarded by mutex_
+  // To which agent. Guarded by mutex_.
+  std::unordered_map<uint64_t, uint64_t> refused_;
 };
 
 }  // namespace brood

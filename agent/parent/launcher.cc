@@ -71,7 +71,7 @@ std::unique_ptr<FrameSocket> Launcher::Adopt(uint64_t agent_incarnation,
         if (job.argv_size() > 0) {
           FailUnstarted(job, error_number);
         } else {
-          parts_.on_call(std::move(job));
+          parts_.on_call(std::move(job), agent_incarnation);
         }
       }
     }
@@ -98,11 +98,11 @@ void Launcher::FenceBelow(uint64_t agent_incarnation) {
   });
 }
 
-void Launcher::Start(StartJob job) {
+void Launcher::Start(StartJob job, uint64_t agent) {
   int error_number = 0;
   if (!EnsureThread(&error_number)) return FailUnstarted(job, error_number);
-  loop_->Post([this, job = std::move(job)] {
-    waiting_.push_back(job);
+  loop_->Post([this, job = std::move(job), agent] {
+    waiting_.push_back(Waiting{job, agent});
     StartWaiting();
   });
 }
@@ -135,9 +135,9 @@ void Launcher::Handle(std::string_view payload) {
   if (!frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
   for (StartJob& job : *frame.mutable_start()->mutable_jobs()) {
     if (job.argv_size() > 0) {
-      waiting_.push_back(std::move(job));
+      waiting_.push_back(Waiting{std::move(job), agent_incarnation_});
     } else {
-      parts_.on_call(std::move(job));
+      parts_.on_call(std::move(job), agent_incarnation_);
     }
   }
   StartWaiting();
@@ -168,7 +168,9 @@ void Launcher::StartWaiting() {
 }
 
 // Takes the front of the line; false if it is not to be launched, now or ever.
-bool Launcher::Prepare(StartJob* job, Prepared* prepared) {
+bool Launcher::Prepare(Waiting* next, Prepared* prepared) {
+  StartJob* const job = &next->job;
+  const uint64_t agent = next->agent;
   prepared->slot = parts_.slots->Reserve(job->job_key(), job->attempt(), false);
   if (prepared->slot == kNoSlot) {
     // Said first, tried again after: a slot freed in between must not be missed.
@@ -179,7 +181,7 @@ bool Launcher::Prepare(StartJob* job, Prepared* prepared) {
   }
   prepared->job = std::move(*job);
   waiting_.pop_front();
-  if (!parts_.keys->Take(prepared->job.job_key(), prepared->job.attempt())) {
+  if (!parts_.keys->Take(prepared->job.job_key(), agent)) {
     parts_.slots->Free(prepared->slot);
     return false;
   }

@@ -36,10 +36,11 @@ class Launcher {
     JobStreams* streams = nullptr;
     ProcessTable* processes = nullptr;
     Reaper* reaper = nullptr;
-    rlimit files{};                                       // the descriptor limit of the jobs
-    std::vector<std::string> environment;                 // that the jobs start from
-    int null_input = -1;                                  // /dev/null
-    std::function<void(internal::v1::StartJob)> on_call;  // a call that came here; any thread
+    rlimit files{};                        // the descriptor limit of the jobs
+    std::vector<std::string> environment;  // that the jobs start from
+    int null_input = -1;                   // /dev/null
+    // A call that came here, and the incarnation of the agent that sent it; any thread.
+    std::function<void(internal::v1::StartJob, uint64_t agent)> on_call;
   };
 
   static Result<std::unique_ptr<Launcher>> Create(Parts parts);
@@ -53,7 +54,7 @@ class Launcher {
   std::unique_ptr<FrameSocket> Adopt(uint64_t agent_incarnation,
                                      std::unique_ptr<FrameSocket> socket,
                                      std::vector<std::string> frames);
-  void Start(internal::v1::StartJob job);
+  void Start(internal::v1::StartJob job, uint64_t agent);
 
   // The rest from any thread.
 
@@ -65,6 +66,11 @@ class Launcher {
   void Stop();
 
  private:
+  // A job that waits for a slot, and the incarnation of the agent that sent it.
+  struct Waiting {
+    internal::v1::StartJob job;
+    uint64_t agent = 0;
+  };
   // A job on its way through one batch.
   struct Prepared {
     internal::v1::StartJob job;
@@ -80,7 +86,7 @@ class Launcher {
   void Disconnect();
   void Handle(std::string_view payload);
   void StartWaiting();
-  bool Prepare(internal::v1::StartJob* job, Prepared* prepared);
+  bool Prepare(Waiting* next, Prepared* prepared);
   void Launch(Prepared* prepared);
   void Fail(const Prepared& prepared, ChildStep step, int error_number,
             const std::string& sentence);
@@ -93,7 +99,7 @@ class Launcher {
   // The thread's own.
   std::unique_ptr<FrameSocket> socket_;
   uint64_t agent_incarnation_ = 0;
-  std::deque<internal::v1::StartJob> waiting_;
+  std::deque<Waiting> waiting_;
   std::atomic<bool> starved_{false};  // waits for a slot
 };
 

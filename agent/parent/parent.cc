@@ -161,9 +161,9 @@ Status Parent::Open(const ParentOptions& options) {
   commands.files = files;
   commands.environment = std::move(environment);
   commands.null_input = null_input_.get();
-  commands.on_call = [this](StartJob job) {
-    loop_->Post([this, job = std::move(job)] {
-      StartCall(job);
+  commands.on_call = [this](StartJob job, uint64_t agent) {
+    loop_->Post([this, job = std::move(job), agent] {
+      StartCall(job, agent);
       forker_->StartWaiting();
     });
   };
@@ -183,11 +183,11 @@ void Parent::OnFrame(ToParent frame) {
   bool forks = false;
   for (StartJob& job : *frame.mutable_start()->mutable_jobs()) {
     if (job.argv_size() > 0) {
-      launcher_->Start(std::move(job));
+      launcher_->Start(std::move(job), agent_);
       continue;
     }
     forks = forks || !job.thread();
-    StartCall(std::move(job));
+    StartCall(std::move(job), agent_);
   }
   if (forks) forker_->StartWaiting();
   FromParent answer;
@@ -202,7 +202,7 @@ void Parent::OnFrame(ToParent frame) {
   for (const uint64_t job_key : frame.drained()) OnDrained(job_key);
   for (const uint64_t job_key : frame.ask_known()) {
     // Should a late frame of the older agent bring it, it is not started; another attempt is.
-    if (keys_.Refuse(job_key)) answer.add_unknown(job_key);
+    if (keys_.Refuse(job_key, agent_)) answer.add_unknown(job_key);
   }
   if (frame.has_read_memory()) {
     cells_.Answer(frame.read_memory(), NameJob, threads_.get(), answer.mutable_memory());
@@ -226,13 +226,14 @@ std::unique_ptr<FrameSocket> Parent::OnCommands(uint64_t agent_incarnation,
 }
 
 void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {
+  agent_ = agent_incarnation;
   launcher_->FenceBelow(agent_incarnation);
   watch_->SelectNothing();
   streams_->AnnounceAll(connection);
 }
 
-void Parent::StartCall(StartJob job) {
-  if (!keys_.Take(job.job_key(), job.attempt())) return;
+void Parent::StartCall(StartJob job, uint64_t agent) {
+  if (!keys_.Take(job.job_key(), agent)) return;
   if (job.thread() || Lies(Lie::kForkAsThread)) {
     threads_->Start(std::move(job));
   } else {

@@ -60,7 +60,7 @@ class Parent final : public AgentRequests {
                                           std::vector<std::string> frames) override;
   void OnAgent(uint64_t agent_incarnation, uint64_t connection) override;
 
-  void StartCall(internal::v1::StartJob job);
+  void StartCall(internal::v1::StartJob job, uint64_t agent);
   int Signal(const internal::v1::SignalJob& signal);
   void OnEnded(ProcessJob* job);
   void OnDrained(uint64_t job_key);
@@ -88,6 +88,7 @@ class Parent final : public AgentRequests {
   std::unique_ptr<CallThreads> threads_;
   std::unique_ptr<Forker> forker_;
   std::unique_ptr<Launcher> launcher_;
+  uint64_t agent_ = 0;  // the incarnation of the agent that speaks on the main connection
   ParentEnd end_ = ParentEnd::kReturn;
 };
 

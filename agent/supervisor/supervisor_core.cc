@@ -43,7 +43,7 @@ void SupervisorCore::On(const StartArrived& input, Effects& effects) {
   } else if (stopping_) {
     refuse("stopping", ESHUTDOWN);
   } else if (Find(request.name, request.incarnation) != nullptr) {
-    refuse("incarnation", EEXIST);
+    // Asked for by an agent that did not live to hear of it: its start is noted, or will be.
   } else if (parents_.size() >= kParentsAliveMax) {
     refuse("limit", EAGAIN);
   } else {

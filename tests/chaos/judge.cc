@@ -38,6 +38,32 @@ struct Life {
   bool may_be_cut = false;
 };
 
+// It was never begun, and by the time that was known its time was over.
+bool WasTooLate(const Plan& plan, const Life& life, const Ledger::Runs& runs) {
+  return life.job.outcome() == v1::OUTCOME_LOST && !life.started && runs.begun == 0 &&
+         plan.may_end_as.count(v1::OUTCOME_TIMED_OUT) > 0;
+}
+
+// Attempts that ran nothing, as their agents or parents had died; as agent/core/limits.h has it.
+constexpr uint32_t kAttemptsMax = 5;
+
+bool RanOutOfAttempts(const Life& life, const Ledger::Runs& runs) {
+  return life.job.outcome() == v1::OUTCOME_LOST && !life.started && runs.begun == 0 &&
+         life.job.attempt() >= kAttemptsMax;
+}
+
+// The note of its start was in the memory of its parent, as the disk had no room, and died with it.
+bool MayHaveBegunUnnoted(const Plan& plan, const Life& life, const Observed& observed) {
+  return observed.disk_was_full && observed.parents_died && plan.is_thread && !life.started &&
+         life.job.outcome() == v1::OUTCOME_LOST;
+}
+
+// Its parent died between the child's first act and its exec, which failed: its slot was read then.
+bool FailedUnseen(const Plan& plan, const Life& life, const Ledger::Runs& runs) {
+  return plan.may_end_as.count(v1::OUTCOME_FAILED_TO_START) > 0 && runs.begun == 0 &&
+         (life.job.exit_code() == 127 || !life.job.has_exit_code());
+}
+
 // Rule 5's second part.
 bool MayEndWithItsParent(const Plan& plan, const Life& life, const Ledger::Runs& runs) {
   switch (life.job.outcome()) {
@@ -54,13 +80,22 @@ bool MayEndWithItsParent(const Plan& plan, const Life& life, const Ledger::Runs&
 void JudgeEnd(const std::string& id, const Plan& plan, const Life& life, const Ledger::Runs& runs,
               const Observed& observed, Verdict* verdict) {
   const v1::Job& job = life.job;
+  // Its records may be gone, and then it ran twice, unless it is durable; its bytes may be gone.
+  if (observed.power_was_lost) {
+    if (plan.is_durable && runs.begun > 1)
+      verdict->Breach(3, id + " is durable and began " + std::to_string(runs.begun) + " times");
+    return;
+  }
   const bool whole = job.outcome() == v1::OUTCOME_EXITED || job.outcome() == v1::OUTCOME_RETURNED;
+  if (runs.begun <= 1 && MayHaveBegunUnnoted(plan, life, observed)) return;
   if (runs.begun > 1) verdict->Breach(3, id + " began " + std::to_string(runs.begun) + " times");
   if (!life.started && runs.begun > 0)
     verdict->Breach(3, id + " began and is said not to have started");
   if (!whole) {
     const bool stopped = job.outcome() == v1::OUTCOME_CANCELLED;
-    if (observed.parents_died && MayEndWithItsParent(plan, life, runs)) {
+    if ((observed.parents_died && MayEndWithItsParent(plan, life, runs)) ||
+        plan.may_end_as.count(job.outcome()) > 0 || WasTooLate(plan, life, runs) ||
+        RanOutOfAttempts(life, runs)) {
       // As the promise has it.
     } else if (!stopped) {
       verdict->Breach(4,
@@ -77,6 +112,7 @@ void JudgeEnd(const std::string& id, const Plan& plan, const Life& life, const L
       verdict->Breach(4, id + " has output that it did not write: '" + life.output + "'");
     return;
   }
+  if (observed.parents_died && FailedUnseen(plan, life, runs)) return;
   if (runs.begun != 1 || runs.ended != 1) {
     verdict->Breach(3, id + " is said to have run, and began " + std::to_string(runs.begun) +
                            " and ended " + std::to_string(runs.ended) + " times");
@@ -143,6 +179,7 @@ std::vector<std::string> Judge(const Observed& observed) {
     const Ledger::Runs runs = found == observed.ledger.end() ? Ledger::Runs() : found->second;
     const auto life = lives.find(id);
     if (life == lives.end()) {
+      if (observed.power_was_lost && !plan.is_durable) continue;
       if (observed.acknowledged.count(id) > 0)
         verdict.Breach(1, id + " was acknowledged and is gone");
       if (runs.begun > 0) verdict.Breach(2, id + " ran, and is not in the journal");
@@ -161,7 +198,7 @@ std::vector<std::string> Judge(const Observed& observed) {
   for (const auto& [id, runs] : observed.ledger) {
     if (observed.plans.count(id) == 0) verdict.Breach(2, id + " ran, and was submitted by nobody");
   }
-  JudgeWatchers(observed, &verdict);
+  if (!observed.power_was_lost) JudgeWatchers(observed, &verdict);
   return verdict.Take();
 }
 

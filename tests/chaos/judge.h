@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "brood/v1/event.pb.h"
+#include "brood/v1/job.pb.h"
 #include "tests/chaos/ledger.h"
 
 namespace brood::chaos {
@@ -19,7 +20,10 @@ struct Plan {
   std::string output;    // to stdout
   bool is_command = false;
   bool is_thread = false;
+  bool is_durable = false;
   bool may_be_cancelled = false;  // somebody asked, or tried to
+  // Beside EXITED and RETURNED: it crashes, is signalled, timed out, or cannot be executed.
+  std::set<v1::Outcome> may_end_as;
 };
 
 // What was seen of a host whose processes were killed now and then.
@@ -31,6 +35,8 @@ struct Observed {
   std::map<std::string, Ledger::Runs> ledger;
   bool parents_died = false;         // not agents only
   bool ends_may_be_unknown = false;  // nobody who waits for orphans lived all the time
+  bool disk_was_full = false;        // so that a parent that died may have held notes in its memory
+  bool power_was_lost = false;       // and with it what was not synced
 };
 
 // What brood promises; a sentence for each breach, at most a few for one rule. Pure. The rules:
@@ -46,6 +52,10 @@ struct Observed {
 //  5. Only a job that somebody cancelled ends by it. Where parents died, a thread may end with its
 //     own, and a call that was not started by then (it has not begun) may be LOST or fail to start.
 //  6. Each watcher is handed every event once, in order.
+// A job may also end as its plan says, be LOST unbegun where its time was over or five attempts ran
+// nothing, and exit with 127 unbegun where its program could not be executed and its parent died
+// just then. After a loss of power 1 holds for the order of events and for durable jobs, 3 for
+// durable ones; the rest is not asked.
 std::vector<std::string> Judge(const Observed& observed);
 
 }  // namespace brood::chaos

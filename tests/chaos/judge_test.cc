@@ -16,6 +16,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 class JudgeTest : public ::testing::Test {
  protected:
@@ -154,6 +155,26 @@ TEST_F(JudgeTest, FindsAJournalWithAHoleAndALifeWithoutAnEnd) {
   EXPECT_THAT(Judge(story_), Contains(HasSubstr("the journal has event 5 after 3")));
   story_.journal.resize(3);
   EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("a has no end")));
+}
+
+TEST_F(JudgeTest, HoldsDurableJobsToMoreAfterALossOfPower) {
+  story_.power_was_lost = true;
+  story_.plans["b"] = Plan();
+  story_.acknowledged.insert("b");
+  story_.ledger["a"] = {2, 2};
+  EXPECT_THAT(Judge(story_), IsEmpty());
+  story_.plans["a"].is_durable = story_.plans["b"].is_durable = true;
+  EXPECT_THAT(Judge(story_), UnorderedElementsAre(HasSubstr("a is durable and began 2 times"),
+                                                  HasSubstr("b was acknowledged and is gone")));
+}
+
+TEST_F(JudgeTest, LetsAJobEndAsItWasPlanned) {
+  story_.journal[4].mutable_exited()->clear_exit_code();
+  story_.journal[4].mutable_exited()->set_signal(11);
+  story_.ledger["a"] = {1, 0};
+  EXPECT_THAT(Judge(story_), Contains(HasSubstr("ended as OUTCOME_SIGNALED")));
+  story_.plans["a"].may_end_as.insert(v1::OUTCOME_SIGNALED);
+  EXPECT_THAT(Judge(story_), IsEmpty());
 }
 
 }  // namespace

@@ -147,7 +147,9 @@ TEST_F(CoreDiskTest, AnAttemptOfAnotherBootIsNotStartedAgain) {
   Synced();
   boot_id_ = "another";
   Reboot();
-  ParentEnded();
+  Batch start;
+  ASSERT_EQ(core_->StartParent(now_, kDefaultParent, {}, &start)->incarnation, 2u);
+  Take(&start);
   for (const char* const id : {"sent", "also sent"}) {
     EXPECT_EQ(core_->Find(id)->view.outcome(), v1::OUTCOME_LOST) << id;
     EXPECT_TRUE(std::any_of(events_.begin(), events_.end(), [&](const Event& event) {

@@ -315,7 +315,7 @@ TEST_F(CoreTest, NoEventAndNoViewHasTheEnvironment) {
   StartParent();
   SubmitWithToken("a");
   ASSERT_EQ(Effects<StartJobEffect>().size(), 1u);
-  EXPECT_THAT(Effects<StartJobEffect>()[0].job.environment().set(), ElementsAre("TOKEN=hush"));
+  EXPECT_THAT(Effects<StartJobEffect>()[0].job.environment().set(), ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
   EXPECT_EQ(core_->Find("a")->view.DebugString().find("hush"), std::string::npos);
   for (const v1::Event& event : events_)
     EXPECT_EQ(event.DebugString().find("hush"), std::string::npos);
@@ -362,16 +362,109 @@ TEST_F(CoreTest, ADrainedHostRefusesAndAResumedOneTakesJobs) {
   EXPECT_EQ(Submit("a").error_code(), 0);
 }
 
-TEST_F(CoreTest, AThreadThatStartsLateIsNotSaidToHangBeforeItRuns) {
+TEST_F(CoreTest, AParentsEndingIsSaidOnceAndKnownToTheNextAgent) {
   StartParent();
-  Submit("late", v1::MODE_THREAD);
-  Cancel("late", 1);
-  Advance(5);
-  const int pending = v1::Event::kCancelPending;
-  EXPECT_THAT(Payloads("late"), ::testing::Not(::testing::Contains(pending)));
-  Started("late", 600);
-  Advance(5);
-  EXPECT_THAT(Payloads("late"), ::testing::Contains(pending));
+  Batch batch;
+  core_->OnParentEnding(now_, parent_, v1::PARENT_END_THREAD_EXIT, &batch);
+  Take(&batch);
+  Reboot();
+  EXPECT_EQ(core_->parents().at(kDefaultParent).state, v1::PARENT_STATE_ENDING);
+  const size_t events = events_.size();
+  // The note is read again.
+  core_->OnParentEnding(now_, parent_, v1::PARENT_END_THREAD_EXIT, &batch);
+  Take(&batch);
+  EXPECT_EQ(events_.size(), events);
+}
+
+TEST_F(CoreTest, AJobOfAParentThatLeftIsSignalledPastItByTheNextAgent) {
+  StartParent();
+  Submit("a");
+  Started("a", 700);
+  Batch batch;
+  core_->OnParentEnding(now_, parent_, v1::PARENT_END_THREAD_EXIT, &batch);
+  Take(&batch);
+  Reboot();
+  Cancel("a", 1);
+  ASSERT_FALSE(Effects<SignalJobEffect>().empty());
+  EXPECT_FALSE(Effects<SignalJobEffect>().back().parent_lives) << "it listens to nobody any more";
+}
+
+TEST_F(CoreTest, AJobOfALifeBeforeIsStillCountedAsAliveByTheNextAgent) {
+  StartParent();
+  Submit("a");
+  Started("a", 700);
+  Submit("b");
+  ParentEnded();
+  const ParentKey next = Effects<StartParentEffect>().back().parent;
+  ASSERT_EQ(next.incarnation, 2u) << "b waits for it";
+  v1::Unit unit;
+  unit.set_pid(501);
+  Batch batch;
+  core_->OnParentStarted(now_, next, unit, &batch);
+  Take(&batch);
+  Reboot();
+  EXPECT_EQ(core_->parents().at(kDefaultParent).live[0].count(core_->Find("a")->key), 1u);
+}
+
+TEST_F(CoreTest, AThreadThatWasToldToStopIsToldAgainByTheNextAgent) {
+  StartParent();
+  Submit("a", v1::MODE_THREAD);
+  Started("a", 500);
+  Cancel("a", 1);
+  Reboot();
+  effects_.clear();
+  v1::Task add;
+  add.set_name("demo.add");
+  Batch batch;
+  core_->OnParentReady(now_, parent_, {add}, {"demo"}, &batch);
+  Take(&batch);
+  EXPECT_EQ(Effects<StopCallEffect>().size(), 1u) << "what was sent before had nobody to read it";
+}
+
+TEST_F(CoreTest, ACancelledThreadIsSaidToBePendingOnceItRuns) {
+  StartParent();
+  Submit("a", v1::MODE_THREAD);
+  Cancel("a", 1);
+  Advance(2);
+  EXPECT_EQ(Payloads("a").back(), v1::Event::kCancelRequested);
+  Started("a", 500);
+  Advance(2);
+  EXPECT_EQ(Payloads("a").back(), v1::Event::kCancelPending);
+}
+
+TEST_F(CoreTest, AfterAnotherBootNothingOfTheLastIsSignalledOrStartedAgain) {
+  StartParent();
+  for (const char* const id : {"runs", "starting", "waits"}) Submit(id);
+  Started("runs", 700);
+  Cancel("runs", 1);
+  boot_id_ = "another boot";
+  effects_.clear();
+  Reboot();
+  EXPECT_EQ(core_->parents().at(kDefaultParent).state, v1::PARENT_STATE_ENDED);
+  const v1::Job& ran = core_->Find("runs")->view;
+  EXPECT_EQ(ran.state(), v1::JOB_STATE_ENDED);
+  EXPECT_FALSE(ran.has_exit_code() || ran.has_signal()) << "nobody knows";
+  EXPECT_EQ(core_->Find("starting")->view.outcome(), v1::OUTCOME_LOST) << "it may have run";
+  EXPECT_EQ(core_->Find("waits")->view.state(), v1::JOB_STATE_QUEUED);
+  EXPECT_TRUE(Effects<SignalJobEffect>().empty()) << "its pid is somebody else's";
+  EXPECT_TRUE(Effects<TreeEffect>().empty());
+  EXPECT_TRUE(Effects<StartJobEffect>().empty());
+  EXPECT_EQ(core_->TakeEnded().size(), 1u) << "its output is still to be closed";
+}
+
+TEST_F(CoreTest, AParentIsToldAgainOfWhatItMayLetGo) {
+  StartParent();
+  Submit("a");
+  Started("a", 700);
+  Exited("a", 0);
+  Closed("a");
+  Reboot();
+  effects_.clear();
+  Batch batch;
+  core_->OnParentReady(now_, parent_, {}, {}, &batch);
+  Take(&batch);
+  ASSERT_EQ(Effects<DrainedEffect>().size(), 1u) << "the agent before may not have lived to say it";
+  EXPECT_EQ(Effects<DrainedEffect>().front().job_key, core_->Find("a")->key);
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ namespace {
 
 constexpr uint32_t kSlots = 5;
 
+const auto kNobody = [](uint64_t) { return false; };
+
 class SlotFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -104,11 +106,14 @@ TEST_F(SlotFileTest, IsReadByAnotherProcessWhileAndAfterAChildWrites) {
   EXPECT_EQ(value, std::string(kValueBytesMax, 'v'));
 }
 
-TEST_F(SlotFileTest, IsTheChildsWhoseStartIsKnownThoughItHasNotBegun) {
-  const uint32_t known = file_->Reserve(8, 1, false);
-  const uint32_t unborn = file_->Reserve(9, 1, false);
-  RevokeStarts(folder_.path(), {8});
-  EXPECT_EQ(file_->start(known)->claim, kUnclaimed);
+TEST_F(SlotFileTest, OfAJobThatIsKnownToHaveStartedIsNotRevoked) {
+  const uint32_t noted = file_->Reserve(8, 1, true);
+  const uint32_t unborn = file_->Reserve(9, 2, true);
+  const std::vector<StartSlot> starts =
+      RevokeStarts(folder_.path(), [](uint64_t job_key) { return job_key == 8; });
+  ASSERT_EQ(starts.size(), kSlots);
+  EXPECT_EQ(starts[noted].job_key, 8u);
+  EXPECT_EQ(file_->start(noted)->claim, kUnclaimed) << "its child may begin";
   EXPECT_EQ(file_->start(unborn)->claim, kRevoked);
 }
 
@@ -122,7 +127,7 @@ TEST_F(SlotFileTest, IsTheChildsOrTheAgentsAndNeverBoths) {
   EXPECT_EQ(looked_at[begun].pid, 77);
   EXPECT_EQ(looked_at[unborn].claim, kUnclaimed) << "a look changes nothing";
   for (int again = 0; again < 2; ++again) {
-    const std::vector<StartSlot> starts = RevokeStarts(folder_.path());
+    const std::vector<StartSlot> starts = RevokeStarts(folder_.path(), kNobody);
     ASSERT_EQ(starts.size(), kSlots);
     EXPECT_EQ(starts[begun].claim, kClaimedByChild);
     EXPECT_EQ(starts[begun].pid, 77);
@@ -132,8 +137,8 @@ TEST_F(SlotFileTest, IsTheChildsOrTheAgentsAndNeverBoths) {
   EXPECT_EQ(file_->start(unborn)->claim, kRevoked);
   EXPECT_EQ(file_->start(begun)->claim, kClaimedByChild);
   ASSERT_EQ(::truncate((folder_.path() + "/slots").c_str(), 100), 0);
-  EXPECT_TRUE(RevokeStarts(folder_.path()).empty());
-  EXPECT_TRUE(RevokeStarts("/no/such/folder").empty());
+  EXPECT_TRUE(RevokeStarts(folder_.path(), kNobody).empty());
+  EXPECT_TRUE(RevokeStarts("/no/such/folder", kNobody).empty());
 }
 
 TEST_F(SlotFileTest, BelievesNoValueThatDoesNotFitItsSizeOrChecksum) {

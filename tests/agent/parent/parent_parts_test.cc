@@ -60,15 +60,22 @@ TEST(JobKeysTest, TakesEachOnce) {
 TEST(JobKeysTest, TakesAnotherAttemptOfWhatItRefused) {
   JobKeys keys;
   EXPECT_TRUE(keys.Take(1, 1));
-  EXPECT_FALSE(keys.Refuse(1)) << "it is known";
+  EXPECT_FALSE(keys.Refuse(1, 2)) << "it is known";
   EXPECT_FALSE(keys.Take(1, 2));
-  EXPECT_TRUE(keys.Refuse(2));
-  EXPECT_TRUE(keys.Refuse(2)) << "whoever asks again hears the same";
+  EXPECT_TRUE(keys.Refuse(2, 2));
+  EXPECT_TRUE(keys.Refuse(2, 2)) << "whoever asks again hears the same";
   EXPECT_FALSE(keys.Take(2, 1)) << "late";
   EXPECT_TRUE(keys.Take(2, 2));
   EXPECT_FALSE(keys.Take(2, 2));
-  EXPECT_FALSE(keys.Refuse(2));
-  EXPECT_TRUE(keys.Take(3, 2)) << "another life of this parent had the first";
+  EXPECT_FALSE(keys.Refuse(2, 3));
+}
+
+TEST(JobKeysTest, TakesNoAttemptOfAnAgentThatDiedBeforeAnotherAsked) {
+  JobKeys keys;
+  EXPECT_TRUE(keys.Refuse(1, 2));
+  EXPECT_TRUE(keys.Refuse(1, 3));
+  EXPECT_FALSE(keys.Take(1, 2)) << "its second attempt was still on its way; the third one counts";
+  EXPECT_TRUE(keys.Take(1, 3));
 }
 
 TEST(ChildSetupTest, GoesNoFurtherWhereTheAgentWasFirst) {
