@@ -15,8 +15,9 @@
 namespace brood {
 namespace {
 
-// An init takes zombies away at once; one that does not in this time never will, or the kernel is
-// older than the question.
+// Of a zombie that we may not look at, the kernel tells the status once an init has taken it away,
+// which is at once; one that does not in this time never will, or the kernel is older than the
+// question.
 constexpr int64_t kLookNanos = 20'000'000;
 constexpr int kLooks = 50;
 
@@ -61,7 +62,8 @@ void StrangerWatch::Look(Process process) {
   stranger.timer = 0;
   pollfd ended_yet{stranger.pidfd.get(), POLLIN, 0};
   if (::poll(&ended_yet, 1, 0) == 0) return LookLater(process);
-  const std::optional<int> status = ReadStatusOfReaped(stranger.pidfd.get());
+  std::optional<int> status = ReadStatusOfZombie(stranger.pidfd.get(), process.first);
+  if (!status) status = ReadStatusOfReaped(stranger.pidfd.get());
   if (!status && ++stranger.looks < kLooks) return LookLater(process);
   const Ended ended = std::move(stranger.ended);
   strangers_.erase(process);

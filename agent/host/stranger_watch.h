@@ -15,8 +15,9 @@
 namespace brood {
 
 // Waits for processes that are no children of our supervisor: those that another one, which has
-// died, had started or adopted. Their ends are seen by pidfd; their statuses are what the kernel
-// still tells once their new parent process has taken them away, or unknown. In the loop's thread.
+// died, had started or adopted. Their ends are seen by pidfd; their statuses are what /proc tells
+// of them before their new parent process has taken them away, or the kernel after that, or
+// unknown. In the loop's thread.
 class StrangerWatch {
  public:
   // Has the status as wait(2) has it; nothing: unknown.

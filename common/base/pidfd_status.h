@@ -15,5 +15,8 @@ std::optional<int> ReadStatusOfReaped(int pidfd);
 // 6.9 on it is that very group, whoever has its number by now. Before, the caller has to know that
 // the leader is not waited for yet.
 int SignalGroupOf(int pidfd, pid_t leader, int signal);
+// The same of a process that has ended and that nobody has waited for yet, without taking it away;
+// nothing if it was waited for, lives, or is not ours to look at. `pid`: that of the pidfd.
+std::optional<int> ReadStatusOfZombie(int pidfd, pid_t pid);
 
 }  // namespace brood

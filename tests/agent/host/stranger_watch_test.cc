@@ -57,14 +57,30 @@ TEST_F(StrangerWatchTest, TellsOnceWhatTheKernelStillKnowsWhenSomebodyElseHasWai
   }
 }
 
-TEST_F(StrangerWatchTest, ACorpseThatNobodyTakesAwayHasAnUnknownStatusInTheEnd) {
-  std::optional<int> status = 1;
+TEST_F(StrangerWatchTest, TellsTheStatusOfACorpseThatNobodyTakesAway) {
+  std::optional<int> status;
   ASSERT_TRUE(watch_->Watch(pid_, Start(), [&](std::optional<int> seen) {
     status = seen;
     loop_->Stop();
   }));
   ::kill(pid_, SIGKILL);
   loop_->Run();
+  ASSERT_TRUE(status.has_value());
+  EXPECT_TRUE(WIFSIGNALED(*status));
+  EXPECT_EQ(WTERMSIG(*status), SIGKILL);
+}
+
+TEST_F(StrangerWatchTest, OfAnotherUsersCorpseThatNobodyTakesAwayItIsAnUnknownStatusInTheEnd) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be another user for a while";
+  std::optional<int> status = 1;
+  ASSERT_TRUE(watch_->Watch(pid_, Start(), [&](std::optional<int> seen) {
+    status = seen;
+    loop_->Stop();
+  }));
+  ::kill(pid_, SIGKILL);
+  ASSERT_EQ(::seteuid(65'534), 0);
+  loop_->Run();
+  ASSERT_EQ(::seteuid(0), 0);
   EXPECT_FALSE(status.has_value());
 }
 
