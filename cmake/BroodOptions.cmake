@@ -11,6 +11,10 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(BROOD_TESTS "Build the tests and benchmarks" ON)
+option(BROOD_FAILPOINTS "Programs that tests can make die, fail and lie at named points (docs/hacking.md); never installed" OFF)
+if(BROOD_FAILPOINTS)
+  install(CODE "message(FATAL_ERROR \"built with BROOD_FAILPOINTS, for tests: not to be installed\")" COMPONENT brood)
+endif()
 set(BROOD_SANITIZE "" CACHE STRING "Sanitizers for all our code: address (with undefined), thread, or empty")
 
 find_program(BROOD_CCACHE ccache)

@@ -5,6 +5,7 @@
 
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "common/base/planted_bug.h"
 #include "common/job/job_fold.h"
 
 namespace brood {
@@ -30,7 +31,7 @@ CoreJob* Core::Get(uint64_t job_key) {
 
 CoreJob* Core::Live(uint64_t job_key) {
   CoreJob* const job = Get(job_key);
-  return job != nullptr && !job->ended ? job : nullptr;
+  return job != nullptr && (!job->ended || Planted(Bug::kEndToldTwice)) ? job : nullptr;
 }
 
 ParentEntry* Core::Current(const ParentKey& parent) {
@@ -121,6 +122,7 @@ void Core::EndJob(Instant now, CoreJob* job, Batch* batch) {
   if (parent != parents_.end()) parent->second.live[job->is_thread()].erase(job->key);
   SpendEnvironment(job, batch);
   job->arguments.clear();
+  if (Planted(Bug::kCleanedTooEarly)) CleanIfDone(now, job, batch);
   ended_.push_back(job->key);
   if (!job->output_closed) {
     // Of a parent that an earlier agent had started, the streams are here once it is ready.
@@ -189,7 +191,8 @@ void Core::CloseOutput(Instant now, CoreJob* job, const v1::OutputClosed& closed
 }
 
 void Core::CleanIfDone(Instant now, CoreJob* job, Batch* batch) {
-  if (!job->ended || !job->output_closed || job->awaits_tree || job->view.cleaned()) return;
+  const bool closed = job->output_closed || Planted(Bug::kCleanedTooEarly);
+  if (!job->ended || !closed || job->awaits_tree || job->view.cleaned()) return;
   if (!job->survivors.empty()) {
     v1::Survivors* const event =
         Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_SEEN).mutable_survivors();

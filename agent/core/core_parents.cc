@@ -6,6 +6,7 @@
 #include "agent/core/core.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "common/base/planted_bug.h"
 #include "common/job/mode_choice.h"
 
 namespace brood {
@@ -278,7 +279,7 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
     for (const uint64_t job_key : jobs) {
       CoreJob* const job = Live(job_key);
       if (job == nullptr) continue;
-      if (job->started() && !job->is_thread()) {
+      if (job->started() && !job->is_thread() && !Planted(Bug::kRunsAgain)) {
         AskAdopter(*job, batch);
         continue;
       }

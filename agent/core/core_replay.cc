@@ -6,6 +6,7 @@
 #include "agent/core/core.h"
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
+#include "common/base/planted_bug.h"
 #include "common/job/job_fold.h"
 #include "common/job/mode_choice.h"
 
@@ -157,6 +158,7 @@ void Core::EndReplay(Instant now, Batch* batch) {
     if (orphan) AskAdopter(job, batch);
     // Whether the signal went out before the agent died is not known: it goes again, and the
     // grace counts anew. Else nothing would ever end a job that does not listen.
+    if (Planted(Bug::kTimeOutAnew)) job.starting_ns = now.boot.ns;
     if (job.cause != v1::END_CAUSE_UNSPECIFIED) {
       Stop(now, &job, batch);
     } else {
@@ -242,7 +244,7 @@ void Core::WaitAgain(Instant now, CoreJob* job, Batch* batch) {
 bool Core::ReplayEnvironment(uint64_t job_key, v1::Environment environment) {
   CoreJob* const job = Live(job_key);
   if (job == nullptr || job->started()) return false;
-  job->environment = std::move(environment);
+  if (!Planted(Bug::kEnvironmentLost)) job->environment = std::move(environment);
   job->keeps_environment = true;
   return true;
 }

@@ -10,6 +10,7 @@
 #include "agent/core/limits.h"
 #include "agent/core/proto_time.h"
 #include "agent/core/spec_frame.h"
+#include "common/base/planted_bug.h"
 #include "common/job/call_arguments.h"
 #include "common/job/mode_choice.h"
 
@@ -75,7 +76,7 @@ v1::SubmittedJob Core::Submit(Instant now, const v1::JobSubmission& submission, 
   *job_key = 0;
   // Also of a job that is known: that it is kept cannot be said again now.
   if (trouble_) return Refused(id, NothingNew());
-  if (const CoreJob* const known = Find(id)) {
+  if (const CoreJob* const known = Planted(Bug::kNoDedupe) ? nullptr : Find(id)) {
     if (known->digest == digest) {
       *job_key = known->key;
       batch->sync |= spec.durable();
@@ -193,7 +194,9 @@ void Core::Dispatch(Instant now, Batch* batch) {
           first = &parent;
       }
       if (first == nullptr) break;
-      Launch(now, Get(*first->lines[mode].begin()), first, batch);
+      const uint64_t next = Planted(Bug::kQueueOrderLost) ? *first->lines[mode].rbegin()
+                                                          : *first->lines[mode].begin();
+      Launch(now, Get(next), first, batch);
     }
   }
 }

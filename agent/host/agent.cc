@@ -16,6 +16,7 @@
 #include "agent/host/default_environment.h"
 #include "agent/host/note_facts.h"
 #include "agent/host/process_listing.h"
+#include "common/base/failpoint.h"
 #include "common/base/paths.h"
 #include "common/base/unique_fd.h"
 #include "spdlog/spdlog.h"
@@ -57,7 +58,9 @@ Result<uint64_t> NextIncarnation(const std::string& state) {
   uint64_t last = 0;
   std::ifstream(path) >> last;
   const std::string fresh = path + ".new";
-  if (WriteNumber(fresh, last + 1) && ::rename(fresh.c_str(), path.c_str()) == 0) return last + 1;
+  if (WriteNumber(fresh, last + 1) && !FailsAt("agent.incarnation.rename") &&
+      ::rename(fresh.c_str(), path.c_str()) == 0)
+    return last + 1;
   const int error = errno;
   // A full disk has no room for another file, and the old one has its own.
   if (error != ENOSPC || last == 0 || !WriteNumber(path, last + 1))
@@ -133,6 +136,7 @@ Status Agent::Open() {
   core.limits.nproc_binds = ProcessLimitBinds();
   core_ = std::make_unique<Core>(core);
   if (Status failed = Replay()) return failed;
+  Failpoint("recovery.replayed");
   Result<std::unique_ptr<Spool>> spool =
       Spool::Open(options_.state_directory + "/spool", loop_, this);
   if (!spool) return spool.error();
@@ -165,7 +169,9 @@ Status Agent::Open() {
   sequencer_->Step([](Core& c, Instant now, Batch* batch) { c.EndReplay(now, batch); });
   strangers_ = std::make_unique<StrangerWatch>(loop_);
   if (Status failed = OpenSupervisor()) return failed;
+  Failpoint("recovery.supervisor_found");
   adopted_ = lives_.AdoptFound();
+  Failpoint("recovery.adopted");
   FindOutputs();
   sequencer_->Commit();
   processes_ =
@@ -279,6 +285,7 @@ void Agent::EndRound() {
       sequencer_->Step([](Core& core, Instant, Batch*) { return core.TakeEnded(); });
   for (const uint64_t job_key : ended) {
     inputs_->Forget(job_key);
+    Failpoint("end.output");
     spool_->Finish(job_key);
     lives_.OnJobEnded(job_key);
   }
@@ -288,9 +295,11 @@ void Agent::EndRound() {
   if (!sequencer_->AllCommitted()) return;
   // What is heard of and not told is in no journal.
   if (sequencer_->Look([](const Core& core) { return core.HoldsEarlyOrphans(); })) return;
+  Failpoint("notes.release");
   supervisor_->ReleaseNotes();
   for (const std::string& folder : std::exchange(spent_folders_, {})) {
     std::error_code ignored;
+    Failpoint("life.forget");
     std::filesystem::remove_all(folder, ignored);
   }
   const absl::MutexLock lock(&links_mutex_);

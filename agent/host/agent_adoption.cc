@@ -16,6 +16,7 @@
 #include "agent/process/pipe_reopen.h"
 #include "agent/process/process_table.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "spdlog/spdlog.h"
 
 namespace brood {
@@ -55,6 +56,7 @@ void Agent::ReadOlderSupervisorNotes() {
   for (const uint64_t incarnation : SupervisorLink::ListIncarnations(options_.state_directory)) {
     if (incarnation == supervisor_->incarnation()) continue;
     const std::string folder = SupervisorLink::Directory(options_.state_directory, incarnation);
+    Failpoint("recovery.older_supervisor");
     OutboxReader(folder).Read([this](const Note& note, std::string_view text) {
       lives_.OnSupervisorNote(note, std::string(text));
     });
@@ -112,6 +114,7 @@ void Agent::DropLife(const ParentKey& key) {
 }
 
 bool Agent::ReopenStreams(uint64_t job_key, int32_t pid, const StartSlot& start) {
+  Failpoint("recovery.streams");
   if (spool_->IsFile(job_key)) return true;  // Nothing is between it and its files.
   UniqueFd out = ReopenPipe(pid, start.output_inode);
   UniqueFd err = ReopenPipe(pid, start.error_inode);
@@ -133,6 +136,7 @@ void Agent::ReplaceSupervisor() {
     loop_->At(BootTime{BootTimeNanos() + kSupervisorRetryNanos}, [this] { ReplaceSupervisor(); });
     return;
   }
+  Failpoint("supervisor.replaced");
   lives_.OnSupervisorReplaced();
 }
 

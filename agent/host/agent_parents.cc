@@ -17,6 +17,7 @@
 #include "agent/host/agent.h"
 #include "agent/host/default_environment.h"
 #include "agent/process/process_table.h"
+#include "common/base/failpoint.h"
 #include "common/base/paths.h"
 #include "common/base/pidfd_status.h"
 #include "spdlog/spdlog.h"
@@ -189,6 +190,7 @@ void Agent::LaunchParent(const StartParentEffect& effect) {
     });
     return;
   }
+  Failpoint("parent.start.asked");
   HoldLink(key);
   internal::v1::ToSupervisor frame;
   internal::v1::StartParent* const start = frame.mutable_start();

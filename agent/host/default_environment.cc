@@ -16,6 +16,11 @@ std::vector<std::string> DefaultEnvironment() {
 #ifdef BROOD_LIES
     if (text.rfind("BROOD_LIE=", 0) == 0) kept.emplace_back(text);
 #endif
+#ifdef BROOD_FAILPOINTS
+    for (const char* const name : {"BROOD_FAILPOINTS=", "BROOD_PLANTED_BUG="}) {
+      if (text.rfind(name, 0) == 0) kept.emplace_back(text);
+    }
+#endif
     if (text.rfind("BROOD_", 0) == 0 || text.rfind("LD_", 0) == 0) continue;
     kept.emplace_back(text);
   }

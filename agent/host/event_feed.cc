@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/planted_bug.h"
+
 namespace brood {
 namespace {
 
@@ -74,6 +76,7 @@ void EventFeed::EndRound() {
     const absl::MutexLock lock(&mutex_);
     due.swap(due_);
     in_round_ = false;
+    if (Planted(Bug::kLostWakeUp)) due.clear();
   }
   for (const Reader& reader : due) reader->OnMore();
 }

@@ -9,6 +9,7 @@
 #include "agent/core/proto_time.h"
 #include "agent/host/lives.h"
 #include "agent/host/note_facts.h"
+#include "common/base/failpoint.h"
 #include "common/base/process_life.h"
 
 namespace brood {
@@ -161,6 +162,7 @@ void Lives::EndLife(Instant at, const ParentKey& key, const ParentEndFact& fact)
     core.OnParentEnded(at, key, fact, batch);
     empty = core.parents().at(key.name).live[0].empty();
   });
+  Failpoint("parent.ended.decided");
   // Those of its jobs that go on: is there somebody who will tell of their ends?
   host_->Later([this] { CheckOrphans(); });
   host_->CloseLife(key);

@@ -93,6 +93,7 @@ bool ParentLink::TryConnect() {
 }
 
 bool ParentLink::Open(Channel* channel, bool commands) {
+  if (FailsAt("parent.connect")) return false;
   Result<UniqueFd> fd = ConnectUnix(socket_path_);
   if (!fd) return false;
   const int number = fd->get();
@@ -241,6 +242,7 @@ void ParentLink::ReadNotes() {
   // A job's streams are sent before the note of its end: whatever is noted by
   // now has its streams in the socket by now.
   Receive(&main_);
+  if (!notes_.empty()) Failpoint("notes.read");
   for (const auto& [note, text] : notes_) {
     // What a job wrote comes before its end.
     if (MayHaveWritten(note)) watch_.TakeWritesOf(note.job_key);

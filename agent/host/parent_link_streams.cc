@@ -13,6 +13,7 @@
 #include "agent/process/pipe_reopen.h"
 #include "agent/process/process_table.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "spdlog/spdlog.h"
 
 namespace brood {
@@ -30,6 +31,7 @@ void ParentLink::TakeStreams(FrameSocket* receiver, const internal::v1::Streams&
   if (!streams.output()) return;
   UniqueFd out = receiver->TakeFd();
   UniqueFd err = receiver->TakeFd();
+  Failpoint("output.attach");
   if (out && err) return spool_->Attach(job_key, std::move(out), std::move(err));
   spdlog::warn("out of descriptors: the output of a job is taken later");
   streamless_[job_key];

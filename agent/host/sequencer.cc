@@ -6,6 +6,8 @@
 #include <iterator>
 #include <string>
 
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
 #include "spdlog/spdlog.h"
 
 namespace brood {
@@ -98,20 +100,29 @@ void Sequencer::Round(Pending pending, bool recover, bool busy) {
     pending = Pending{std::exchange(held_, Batch()), {}};
     held_bytes_ = 0;
   }
+  if (Planted(Bug::kAckBeforeJournal)) {
+    for (const Acknowledgement& one : std::exchange(pending.done, {})) one.done(Ok());
+  }
+  if (Planted(Bug::kTellBeforeJournal))
+    listener_->OnEffects(std::exchange(pending.batch.effects, {}));
+  Failpoint("commit.decided");
   const Status unkept = Write(&pending.batch);
   if (unwritten_) return Hold(std::move(pending));
   holding_ = false;
+  Failpoint("commit.written");
   // The parents first: they work while the readers are told.
   if (!pending.batch.effects.empty()) listener_->OnEffects(std::move(pending.batch.effects));
+  Failpoint("commit.done");
   // Acknowledged, then published: a client learns that its job is there, then what it does.
   std::vector<Acknowledgement> waiting;
   for (Acknowledgement& one : pending.done) {
-    if (unkept || one.kept == Kept::kWritten) {
+    if (unkept || one.kept == Kept::kWritten || Planted(Bug::kAckBeforeSync)) {
       one.done(unkept);
     } else {
       waiting.push_back(std::move(one));
     }
   }
+  Failpoint("commit.acknowledged");
   if (!pending.batch.records.empty()) listener_->OnPublished(pending.batch.records, busy);
   AwaitSync(pending.batch.sync, std::move(waiting));
 }
@@ -123,6 +134,7 @@ Status Sequencer::Write(Batch* batch) {
     unkept = environments_->Keep(batch->environments);
     batch->environments.clear();
   }
+  Failpoint("commit.environments_kept");
   unwritten_ = batch->records.empty() ? Ok() : journal_->Append(batch->records);
   if (!unwritten_ && environments_ != nullptr && !batch->spent_environments.empty())
     environments_->Forget(batch->spent_environments);

@@ -11,6 +11,7 @@
 #include "agent/process/process_table.h"
 #include "common/base/clock.h"
 #include "common/base/pidfd_status.h"
+#include "common/base/planted_bug.h"
 
 namespace brood {
 namespace {
@@ -67,7 +68,7 @@ void StrangerWatch::Look(Process process) {
   if (!status && ++stranger.looks < kLooks) return LookLater(process);
   const Ended ended = std::move(stranger.ended);
   strangers_.erase(process);
-  ended(status);
+  ended(!status && Planted(Bug::kUnknownAsZero) ? 0 : status);
 }
 
 }  // namespace brood

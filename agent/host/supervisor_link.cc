@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/paths.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
@@ -59,7 +60,7 @@ Status StartSupervisor(const std::string& state, const std::string& socket_path,
   const char* const arguments[] = {
       program.c_str(), "--directory",  directory.c_str(), "--socket", socket_path.c_str(),
       "--incarnation", number.c_str(), "--ready-fd",      "3",        nullptr};
-  const pid_t child = ::fork();
+  const pid_t child = FailsAt("supervisor.fork") ? -1 : ::fork();
   if (child < 0) return ErrnoError(errno, "fork");
   if (child == 0) {
     ::setsid();
@@ -79,6 +80,7 @@ Status StartSupervisor(const std::string& state, const std::string& socket_path,
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
+  Failpoint("supervisor.forked");
   ready_write.reset();
   pollfd wait{ready_read.get(), POLLIN, 0};
   char byte = 0;
@@ -188,6 +190,7 @@ void SupervisorLink::Close() {
 
 void SupervisorLink::ReadNotes() {
   outbox_.Read([this](const Note& note, std::string_view text) {
+    Failpoint("supervisor.note_read");
     listener_->OnSupervisorNote(note, std::string(text));
   });
 }

@@ -10,6 +10,7 @@
 #include "agent/host/process_unit.h"
 #include "agent/process/process_tree.h"
 #include "agent/process/tree_kill.h"
+#include "common/base/failpoint.h"
 
 namespace brood {
 TreeThread::TreeThread(std::string host, std::string journal,
@@ -56,6 +57,7 @@ void TreeThread::End(const TreeEffect& request) {
                    : FindTree(root, excluded);
   std::vector<v1::Unit> units;
   for (const ProcessEntry& process : left) units.push_back(UnitOfProcess(process));
+  Failpoint("tree.done");
   done_(request.job_key, std::move(units));
 }
 

@@ -13,6 +13,7 @@
 #include "agent/journal/journal_format.h"
 #include "agent/journal/segment_reader.h"
 #include "agent/journal/snapshot_file.h"
+#include "common/base/planted_bug.h"
 
 namespace brood {
 namespace {
@@ -75,7 +76,7 @@ void FileJournal::Retain() {
       total -= oldest.end;
       dropped.push_back(oldest.path);
       segments_.pop_front();
-      oldest_ = segments_.front().first_cursor;
+      oldest_ = segments_.front().first_cursor + (Planted(Bug::kRetentionOffByOne) ? 1 : 0);
     }
     const uint64_t first = snapshots_.empty() ? 0 : snapshots_.front();
     const uint64_t last = snapshots_.empty() ? 0 : snapshots_.back();

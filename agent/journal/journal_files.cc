@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "common/base/failpoint.h"
 #include "common/base/unique_fd.h"
 
 namespace brood {
@@ -24,8 +25,11 @@ class DiskFile final : public JournalFile {
   int Write(uint64_t offset, const char* bytes, size_t size, size_t* written) override {
     *written = 0;
     while (*written < size) {
-      const ssize_t some = ::pwrite(fd_.get(), bytes + *written, size - *written,
-                                    static_cast<off_t>(offset + *written));
+      size_t part = size - *written;
+      const ssize_t some =
+          FailsAt("disk.write", &part)
+              ? -1
+              : ::pwrite(fd_.get(), bytes + *written, part, static_cast<off_t>(offset + *written));
       if (some < 0 && errno == EINTR) continue;
       if (some <= 0) return some < 0 ? errno : ENOSPC;
       *written += static_cast<size_t>(some);
@@ -34,13 +38,15 @@ class DiskFile final : public JournalFile {
   }
 
   // Never again after an error, EINTR neither: see the header.
-  int Sync() override { return ErrnoOf(::fdatasync(fd_.get())); }
+  int Sync() override { return FailsAt("disk.sync") ? errno : ErrnoOf(::fdatasync(fd_.get())); }
 
   int Truncate(uint64_t size) override {
+    if (FailsAt("disk.truncate")) return errno;
     return ErrnoOf(::ftruncate(fd_.get(), static_cast<off_t>(size)));
   }
 
   int Preallocate(uint64_t bytes) override {
+    if (FailsAt("disk.preallocate")) return errno;
     if (::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0) return 0;
     const bool cannot = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
     return cannot ? 0 : errno;
@@ -56,6 +62,7 @@ int DiskFiles::Open(const std::string& path, Make make, std::shared_ptr<JournalF
   int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
   if (make != Make::kNo) flags |= O_CREAT;
   if (make == Make::kEmpty) flags |= O_TRUNC;
+  if (FailsAt("disk.open")) return errno;
   UniqueFd fd(::open(path.c_str(), flags, 0600));
   if (!fd) return errno;
   *file = std::make_shared<DiskFile>(std::move(fd));
@@ -63,10 +70,12 @@ int DiskFiles::Open(const std::string& path, Make make, std::shared_ptr<JournalF
 }
 
 int DiskFiles::Rename(const std::string& from, const std::string& to) {
+  if (FailsAt("disk.rename")) return errno;
   return ErrnoOf(::rename(from.c_str(), to.c_str()));
 }
 
 int DiskFiles::SyncDirectory(const std::string& path) {
+  if (FailsAt("disk.sync_folder")) return errno;
   const UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return folder ? ErrnoOf(::fsync(folder.get())) : errno;
 }

@@ -4,6 +4,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
+
 namespace brood {
 namespace {
 
@@ -68,7 +71,7 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(JournalFiles* files
 // A cut lets go of the room behind it, so that is reserved again.
 Status SegmentWriter::Recover() {
   trouble_ = Ok();
-  if (ragged_) {
+  if (ragged_ && !Planted(Bug::kNoTornTailCut)) {
     if (const int error = file_->Truncate(end_)) trouble_ = JournalError(error, "cut", path_);
   }
   if (!trouble_) {
@@ -91,6 +94,7 @@ Status SegmentWriter::Append(const char* bytes, size_t size) {
     (void)Recover();
     return JournalError(error, "write to", path_);
   }
+  Failpoint("journal.appended");
   end_ += size;
   return Ok();
 }

@@ -16,6 +16,8 @@
 
 #include "agent/outbox/note.h"
 #include "common/base/checksum.h"
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
 
 namespace brood {
 namespace {
@@ -96,7 +98,8 @@ uint32_t SlotFile::Reserve(uint64_t job_key, uint32_t attempt, bool with_area) {
   if (with_area) {
     if (!allocated) {
       const off_t at = static_cast<off_t>(AreasOffset(slots_) + size_t{slot} * kCallAreaBytes);
-      const int reserved = ::posix_fallocate(fd_.get(), at, kCallAreaBytes);
+      const int reserved =
+          FailsAt("slot.reserve") ? errno : ::posix_fallocate(fd_.get(), at, kCallAreaBytes);
       if (reserved != 0) {
         Free(slot);
         errno = ENOSPC;
@@ -195,9 +198,11 @@ std::vector<StartSlot> RevokeStarts(const std::string& directory,
     if (is_started(starts[slot].job_key)) continue;
     uint32_t seen = kUnclaimed;
     std::atomic_ref<uint32_t>(first[slot].claim).compare_exchange_strong(seen, kRevoked);
+    if (Planted(Bug::kRevokesTheBegun)) first[slot].claim = kRevoked;
     starts[slot] = first[slot];
   }
   ::munmap(mapped, size);
+  Failpoint("slots.revoked");
   return starts;
 }
 

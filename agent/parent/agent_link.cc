@@ -11,6 +11,8 @@
 
 #include "agent/parent/limits.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 
@@ -108,7 +110,8 @@ void AgentLink::OnGreeting(uint64_t id) {
     (void)socket->Send(HelloFrame().SerializeAsString());
     return;
   }
-  if (hello.agent_incarnation() < agent_incarnation_) return;  // Fenced off.
+  if (hello.agent_incarnation() < agent_incarnation_ && !Planted(Bug::kOlderAgentObeyed))
+    return;  // Fenced off.
   if (hello.agent_incarnation() > agent_incarnation_) {
     CloseMain();
     CloseQuiet();
@@ -182,6 +185,7 @@ void AgentLink::TakeMain(std::unique_ptr<FrameSocket> socket, Greeting greeting)
     return;
   }
   ArmWrite(connection);
+  Failpoint("parent.greeted");
   requests_->OnAgent(agent_incarnation_, connection);
   // Last: who reads it has the streams of all jobs there were.
   FromParent tasks;
@@ -203,6 +207,7 @@ void AgentLink::OnMain(uint32_t events) {
     if (!main_->Flush() && !main_->wants_write()) loop_->Change(main_->fd(), EPOLLIN);
   }
   const Result<bool> open = main_->Receive([this](std::string_view payload) { Handle(payload); });
+  if ((!open || !*open) && Planted(Bug::kEndOfFileIsDeath)) ::_exit(0);
   if (!open || !*open) CloseMain();
 }
 

@@ -12,6 +12,7 @@
 #include "agent/parent/limits.h"
 #include "agent/parent/thread_call.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 
 namespace brood {
 
@@ -72,7 +73,10 @@ void CallThreads::Start(StartJob job) {
   call->set_created_ns(BootTimeNanos());
   pthread_t thread;
   auto* const begin = new Begin{this, call};
-  if (const int failed = pthread_create(&thread, &attributes_, &CallThreads::RunThread, begin)) {
+  const int failed = FailsAt("thread.create")
+                         ? errno
+                         : pthread_create(&thread, &attributes_, &CallThreads::RunThread, begin);
+  if (failed != 0) {
     delete begin;
     --created_;
     notes_->AddFailed(job_key, attempt, "thread", failed,
@@ -113,7 +117,9 @@ void CallThreads::Run(ThreadCall* call, Started started) {
     ~End() {
       // The task forked by itself and its child came back here: it is not the job.
       if (::getpid() != process) ::_exit(ended == BROOD_TASK_THREW ? 1 : 0);
+      Failpoint("thread.returned");
       call->NoteEnded(ended);
+      Failpoint("thread.noted");
       threads->notes_->Ring();
       threads->Remove(call);
     }
@@ -123,6 +129,7 @@ void CallThreads::Run(ThreadCall* call, Started started) {
     int ended = BROOD_TASK_RETURNED;
   } end{this, call, process};
 
+  Failpoint("thread.begin");
   call->NoteStarted();
   started();
   end.ended = call->Run();

@@ -13,10 +13,15 @@
 #include <cerrno>
 
 #include "agent/parent/in_child.h"
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
 #include "common/base/unique_fd.h"
 
 namespace brood {
 namespace {
+
+// Looked up here: a child must not.
+const bool kClaims = !Planted(Bug::kNoStartSlot);
 
 constexpr int kSignals = 64;  // The kernel's count; its sets are as many bits.
 
@@ -115,12 +120,15 @@ BROOD_IN_CHILD bool SetUpChild(const ChildSetup& setup) {
   timespec now{};
   ::syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
   slot->start_ns = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  FailpointInChild("child.claim");
   // Without the library's atomics, which a sanitizer would see.
   uint32_t unclaimed = kUnclaimed;
   if (!__atomic_compare_exchange_n(&slot->claim, &unclaimed, kClaimedByChild, false,
-                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+      kClaims) {
     return false;  // Our parent has ended, and the agent believes that we never were.
   }
+  FailpointInChild("child.claimed");
 
   // First: what the next steps take is the job's already, and no limit of descriptors is in the
   // way.

@@ -20,6 +20,7 @@
 #include "agent/parent/limits.h"
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 
 namespace brood {
 namespace {
@@ -109,7 +110,9 @@ void ForkedCall::WriteResult(int ended) {
   area_->value_size = static_cast<uint32_t>(bytes.size());
   area_->value_crc = Crc32c(bytes.data(), bytes.size());
   area_->result_boot_ns = BootTimeNanosInChild();
+  FailpointInChild("fork.result");
   std::atomic_ref<uint32_t>(area_->result).store(result, std::memory_order_release);
+  FailpointInChild("fork.returned");
 }
 
 void ForkedCall::RingDoorbell() { (void)!::write(doorbell_, &slot_, kDoorbellRingBytes); }

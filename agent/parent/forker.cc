@@ -16,6 +16,7 @@
 #include "agent/parent/hazards.h"
 #include "agent/parent/limits.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 
 namespace brood {
 
@@ -53,6 +54,7 @@ void Forker::StartWaiting() {
     }
     // Before the first byte can be written: the agent has the readers' ends.
     parts_.streams->Announce(keys);
+    Failpoint("fork.announced");
     for (const std::unique_ptr<ForkedCall>& call : batch) {
       Fork(call.get());
       // At once: while we have a file of its output open, the agent cannot know that nobody has.
@@ -149,7 +151,7 @@ void Forker::Fork(ForkedCall* call) {
   uint64_t signals = 0;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &signals, sizeof(all));
   const int64_t before = BootTimeNanos();
-  const pid_t pid = ::fork();
+  const pid_t pid = FailsAt("fork.fork") ? -1 : ::fork();
   if (pid == 0) {
     call->RunInChild(ForkedCall::Inherited{parts_.gate, parts_.watch, parts_.null_input,
                                            parts_.doorbell, signals_to_reset});
@@ -158,6 +160,7 @@ void Forker::Fork(ForkedCall* call) {
   const int64_t after = BootTimeNanos();
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, nullptr, sizeof(signals));
   parts_.gate->Open();
+  Failpoint("fork.forked");
   if (pid < 0) {
     FailPrepared(*call, ChildStepName(ChildStep::kFork), failed,
                  ErrnoError(failed, "cannot fork this process").message);
@@ -184,8 +187,10 @@ void Forker::Fork(ForkedCall* call) {
   process->attempt = job.attempt();
   process->slot = call->slot();
   process->pid = pid;
-  parts_.reaper->Watch(
-      parts_.processes->Add(std::move(process), [&] { parts_.notes->Add(note, hazard_bytes); }));
+  ProcessJob* const added =
+      parts_.processes->Add(std::move(process), [&] { parts_.notes->Add(note, hazard_bytes); });
+  Failpoint("fork.noted");
+  parts_.reaper->Watch(added);
 }
 
 void Forker::Fail(const StartJob& job, std::string_view step, int error_number,

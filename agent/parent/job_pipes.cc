@@ -9,12 +9,14 @@
 #include <cstdio>
 #include <utility>
 
+#include "common/base/failpoint.h"
+
 namespace brood {
 namespace {
 
 Status MakeOutput(UniqueFd* read, UniqueFd* write, uint64_t* inode, int* error_number) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
+  if (FailsAt("parent.pipe") || ::pipe2(ends, O_CLOEXEC) != 0) {
     *error_number = errno;
     return ErrnoError(*error_number, "cannot make the pipe of an output");
   }

@@ -11,6 +11,7 @@
 
 #include "agent/parent/in_child.h"
 #include "agent/parent/limits.h"
+#include "common/base/failpoint.h"
 
 // glibc's own name for clone. The sanitizers take over the other one as if it were
 // fork, and would set up accounts for the child in the memory that it shares with us.
@@ -22,6 +23,7 @@ namespace {
 BROOD_IN_CHILD int RunChild(void* argument) {
   const ExecPointers& plan = *static_cast<const ExecPointers*>(argument);
   if (SetUpChild(plan.setup)) {
+    FailpointInChild("child.exec");
     const int failed = ExecuteInChild(plan);
     NoteChildFailure(plan.setup.slot, ChildStep::kExec, failed);
   }
@@ -49,9 +51,10 @@ LaunchedChild ChildLauncher::Launch(const ExecPointers& plan) {
   int pidfd = -1;
   // As vfork, but on a stack of its own, so that the child cannot spoil a frame that we return
   // through, and with a pidfd from the very start.
-  child.pid =
-      ::__clone(RunChild, stack_ + kChildStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                const_cast<ExecPointers*>(&plan), &pidfd);
+  child.pid = FailsAt("command.clone") ? -1
+                                       : ::__clone(RunChild, stack_ + kChildStackBytes,
+                                                   CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                                                   const_cast<ExecPointers*>(&plan), &pidfd);
   child.error_number = errno;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
   if (child.pid > 0) child.pidfd.reset(pidfd);

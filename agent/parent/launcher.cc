@@ -11,6 +11,7 @@
 
 #include "agent/parent/limits.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 
 namespace brood {
 
@@ -157,6 +158,7 @@ void Launcher::StartWaiting() {
     }
     // Before the first byte can be written: the agent has the reader's ends.
     parts_.streams->Announce(keys);
+    Failpoint("command.announced");
     for (Prepared& prepared : batch) {
       Launch(&prepared);
       // At once: while we have a file of its output open, the agent cannot know that nobody has.
@@ -185,6 +187,7 @@ bool Launcher::Prepare(Waiting* next, Prepared* prepared) {
     parts_.slots->Free(prepared->slot);
     return false;
   }
+  Failpoint("command.taken");
   int error_number = 0;
   Result<JobPipes> pipes = MakeJobPipes(prepared->job, &error_number);
   if (!pipes) {
@@ -210,6 +213,7 @@ void Launcher::Launch(Prepared* prepared) {
   const int64_t before = BootTimeNanos();
   LaunchedChild child = children_->Launch(*plan.pointers());
   const int64_t after = BootTimeNanos();
+  Failpoint("command.cloned");
   if (child.pid < 0) {
     Fail(*prepared, ChildStep::kFork, child.error_number,
          ErrnoError(child.error_number, "cannot create a process for '" + job.argv(0) + "'")
@@ -243,9 +247,11 @@ void Launcher::Launch(Prepared* prepared) {
   process->slot = prepared->slot;
   process->pid = child.pid;
   process->pidfd = std::move(child.pidfd);
+  ProcessJob* const added =
+      parts_.processes->Add(std::move(process), [this, &note] { parts_.notes->Add(note); });
+  Failpoint("command.noted");
   // From here on it may end, and be reaped, at any moment.
-  parts_.reaper->Watch(
-      parts_.processes->Add(std::move(process), [this, &note] { parts_.notes->Add(note); }));
+  parts_.reaper->Watch(added);
 }
 
 void Launcher::Fail(const Prepared& prepared, ChildStep step, int error_number,

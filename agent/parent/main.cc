@@ -12,6 +12,7 @@
 
 #include "agent/parent/options.h"
 #include "agent/parent/parent.h"
+#include "common/base/failpoint.h"
 
 namespace {
 
@@ -57,6 +58,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (options->go_fd >= 0 && !AwaitGo(options->go_fd)) return 1;
+  brood::Failpoint("parent.go");
   const brood::Result<brood::Parent*> parent = brood::Parent::Create(*options);
   if (!parent) {
     std::fprintf(stderr, "brood-parent %s: %s\n", options->name.c_str(),

@@ -15,6 +15,7 @@
 #include "agent/parent/limits.h"
 #include "agent/parent/parent_end.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/lie.h"
 #include "common/base/pidfd_status.h"
 
@@ -170,6 +171,7 @@ Status Parent::Open(const ParentOptions& options) {
   Result<std::unique_ptr<Launcher>> launcher = Launcher::Create(std::move(commands));
   if (!launcher) return launcher.error();
   launcher_ = *std::move(launcher);
+  Failpoint("parent.listen");
   return link_->Listen(options.socket);
 }
 
@@ -180,6 +182,7 @@ ParentEnd Parent::Run() {
 }
 
 void Parent::OnFrame(ToParent frame) {
+  Failpoint("parent.frame");
   bool forks = false;
   for (StartJob& job : *frame.mutable_start()->mutable_jobs()) {
     if (job.argv_size() > 0) {
@@ -201,6 +204,7 @@ void Parent::OnFrame(ToParent frame) {
   for (const uint64_t job_key : frame.stop_calls()) threads_->RequestStop(job_key);
   for (const uint64_t job_key : frame.drained()) OnDrained(job_key);
   for (const uint64_t job_key : frame.ask_known()) {
+    Failpoint("parent.ask_known");
     // Should a late frame of the older agent bring it, it is not started; another attempt is.
     if (keys_.Refuse(job_key, agent_)) answer.add_unknown(job_key);
   }
@@ -234,6 +238,7 @@ void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {
 
 void Parent::StartCall(StartJob job, uint64_t agent) {
   if (!keys_.Take(job.job_key(), agent)) return;
+  Failpoint("call.taken");
   if (job.thread() || Lies(Lie::kForkAsThread)) {
     threads_->Start(std::move(job));
   } else {
@@ -246,6 +251,7 @@ int Parent::Signal(const SignalJob& signal) {
   if (Lies(Lie::kForkAsThread)) threads_->RequestStop(signal.job_key());
   ProcessJob* const job = processes_.Find(signal.job_key());
   if (job == nullptr || job->ended || !job->pidfd) return ESRCH;
+  Failpoint("parent.signal");
   const int number = signal.signal();
   // A task that ignores SIGCHLD has the kernel reap: the number may be another group's by now.
   if (signal.whole_group()) {
@@ -264,6 +270,7 @@ void Parent::OnEnded(ProcessJob* job) {
 }
 
 void Parent::OnDrained(uint64_t job_key) {
+  Failpoint("parent.drained");
   streams_->Drop(job_key);
   ProcessJob* const job = processes_.Find(job_key);
   if (job == nullptr || job->drained) return;
@@ -296,6 +303,7 @@ void Parent::End(ParentEnd how) {
   note.slot = kNoSlot;
   notes_.Add(note);
   notes_.Ring();
+  Failpoint("parent.ending");
   if (how == ParentEnd::kThreadExit) {
     // The launcher's thread must not keep the process; the main connection stays for
     // the streams of threads that go on.

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 #include "agent/parent/exit_status.h"
 #include "agent/parent/limits.h"
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
 
 namespace brood {
 namespace {
@@ -88,12 +91,16 @@ void Reaper::Reap(ProcessJob* job) {
   note.slot = job->slot;
   if (job->pidfd && !ReadExit(job->pidfd.get(), job->pid, &note)) return;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, job->pidfd.get(), nullptr);
+  if (Planted(Bug::kReapBeforeNote)) ReapExited(job->pidfd.get());
+  Failpoint("process.ended");
   if (!notes_->TryAdd(note)) {
     // No room on the disk: the zombie keeps its status until there is.
     loop_->At(BootTime{BootTimeNanos() + kRetryNanos}, [this, job] { Watch(job); });
     return;
   }
+  Failpoint("process.noted");
   ReapExited(job->pidfd.get());
+  Failpoint("process.reaped");
   job->pidfd.reset();
   job->ended = true;
   std::erase(expected_, job->job_key);
@@ -128,6 +135,8 @@ void Reaper::OnSigchld() {
   while (::read(sigchld_.get(), &seen, sizeof(seen)) == static_cast<ssize_t>(sizeof(seen))) {
     changed = changed || seen.ssi_code == CLD_STOPPED || seen.ssi_code == CLD_CONTINUED ||
               seen.ssi_code == CLD_TRAPPED;
+  }
+  while (Planted(Bug::kWaitForAnyChild) && ::waitpid(-1, nullptr, WNOHANG) > 0) {
   }
   bool noted = false;
   if (changed) {

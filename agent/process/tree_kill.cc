@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
 #include "common/base/unique_fd.h"
 
 namespace brood {
@@ -25,7 +27,7 @@ UniqueFd OpenProcess(const ProcessEntry& process) {
   if (!fd) return fd;
   // Read again now that the descriptor holds one process fast.
   const std::optional<ProcessEntry> now = ReadProcess(process.pid);
-  if (now && now->same(process)) return fd;
+  if (now && (now->same(process) || Planted(Bug::kKillByPid))) return fd;
   errno = ESRCH;
   return UniqueFd();
 }
@@ -167,6 +169,7 @@ TreeKilled KillTree(const JobRoot& root, const std::set<pid_t>& excluded,
       if (held.Stop(found) == 0 && !more) break;
       found = FindTree(root, excluded);
     }
+    Failpoint("tree.stopped");
     end_group.Kill(&held);
     held.Kill(&result.killed);
     SignalGroup(root, found, excluded, SIGKILL);

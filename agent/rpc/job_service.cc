@@ -13,6 +13,7 @@
 #include "agent/rpc/run_stream.h"
 #include "agent/rpc/submission.h"
 #include "agent/rpc/watch_stream.h"
+#include "common/base/failpoint.h"
 #include "common/job/job_id.h"
 #include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
@@ -166,6 +167,7 @@ grpc::ServerUnaryReactor* JobService::CancelJobs(grpc::CallbackServerContext* co
     }),
                response->add_answers());
   }
+  Failpoint("cancel.decided");
   agent_->sequencer()->Step([](Core&, Instant, Batch*) {}, kept,
                             [reactor](const Status& failed) {
                               // It is done once it can be written.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/rpc/journal_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/rpc/message_bytes.h"
 #include "agent/rpc/resume_token.h"
 #include "brood/v1/job_service.pb.h"
 #include "brood/v1/parent_service.pb.h"
+#include "common/base/planted_bug.h"
 #include "common/rpc/grpc_status.h"
 
 namespace brood {
@@ -24,6 +26,9 @@ Status JournalStream::Resume(const std::string& resume_token) {
   const Result<uint64_t> cursor = CursorOf(resume_token, *agent_->journal());
   if (!cursor) return cursor.error();
   cursor_ = *cursor;
+  const uint64_t head = agent_->journal()->head();
+  if (Planted(Bug::kTokenOffByOne)) cursor_ = std::min(cursor_ + 1, head);
+  if (Planted(Bug::kPushOnly)) cursor_ = head;
   return Ok();
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/rpc/limits.h"
+#include "common/base/planted_bug.h"
 #include "grpc/health/v1/health.pb.h"
 
 namespace brood {
@@ -57,6 +58,11 @@ Result<std::unique_ptr<Server>> Server::Start(Agent* agent, std::vector<Listener
   Listener::Acceptor acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
+  if (Planted(Bug::kStockListener)) {
+    sockets.clear();
+    builder.AddListeningPort("unix:" + agent->options().socket_path,
+                             grpc::InsecureServerCredentials());
+  }
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {
     return Error{ErrorCode::kInternal, "SERVER_FAILED", "gRPC could not start its server", ""};

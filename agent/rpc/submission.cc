@@ -11,6 +11,7 @@
 
 #include "agent/rpc/limits.h"
 #include "common/base/checksum.h"
+#include "common/base/failpoint.h"
 #include "common/job/job_id.h"
 #include "common/job/spec_validation.h"
 
@@ -100,6 +101,7 @@ void SubmitAll(Agent* agent, const google::protobuf::RepeatedPtrField<v1::JobSub
     if (hold.size() == kSubmissionsPerHold) submit();
   }
   if (!hold.empty()) submit();
+  Failpoint("submit.decided");
   sequencer->Step([](Core&, Instant, Batch*) {}, kept,
                   [answers, done = std::move(done)](const Status& failed) {
                     if (failed) RefuseRest(*failed, answers);

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/base/failpoint.h"
+
 namespace brood {
 namespace {
 

@@ -9,10 +9,13 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/base/failpoint.h"
+#include "common/base/planted_bug.h"
+
 namespace brood {
 
 void SpoolStream::Attach(UniqueFd pipe, uint64_t kept) {
-  kept_ = kept;
+  kept_ = kept + (kept > 0 && Planted(Bug::kOutputOffsetOffByOne) ? 1 : 0);
   pipe_ = std::move(pipe);
   if (pipe_) ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
 }
@@ -109,10 +112,12 @@ size_t SpoolStream::SpliceSome(size_t most) {
   loff_t offset = static_cast<loff_t>(kept_);
   ssize_t moved = 0;
   do {
-    moved = ::splice(pipe_.get(), nullptr, file_.get(), &offset, most,
-                     SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    moved = FailsAt("output.splice", &most) ? -1
+                                            : ::splice(pipe_.get(), nullptr, file_.get(), &offset,
+                                                       most, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
   } while (moved < 0 && errno == EINTR);
   if (moved > 0) {
+    Failpoint("output.spliced");
     kept_ += static_cast<uint64_t>(moved);
     return static_cast<size_t>(moved);
   }

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/unique_fd.h"
 
 namespace brood {
@@ -78,8 +79,10 @@ Launched LaunchProgram(const Launch& launch) {
   const std::vector<char*> arguments = Pointers(launch.arguments);
   const std::vector<char*> environment = Pointers(launch.environment);
   Launched launched;
-  failed = ::posix_spawn(&launched.pid, launch.program.c_str(), actions, &options.attributes,
-                         arguments.data(), environment.data());
+  failed = FailsAt("supervisor.spawn")
+               ? errno
+               : ::posix_spawn(&launched.pid, launch.program.c_str(), actions, &options.attributes,
+                               arguments.data(), environment.data());
   // A process that could not execute was reaped by posix_spawn itself.
   if (failed != 0) return Failed(failed == EAGAIN || failed == ENOMEM ? "fork" : "exec", failed);
   launched.start_ns = BootTimeNanos();  // process_life.h

@@ -22,6 +22,7 @@
 #include "agent/supervisor/supervisor.h"
 #include "common/base/clock.h"
 #include "common/base/event_loop.h"
+#include "common/base/failpoint.h"
 #include "common/base/unix_socket.h"
 
 namespace {
@@ -89,6 +90,7 @@ int main(int count, char** arguments) {
   }
   brood::Result<brood::UniqueFd> listener = brood::ListenUnix(socket_path);
   if (!listener) return Fail(listener.error());
+  brood::Failpoint("supervisor.listens");
   lock.reset();
   struct stat own {};
   ::stat(socket_path.c_str(), &own);

@@ -13,6 +13,7 @@
 
 #include "agent/supervisor/launch.h"
 #include "agent/supervisor/reaper.h"
+#include "common/base/failpoint.h"
 #include "common/base/lie.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
@@ -198,6 +199,7 @@ void Supervisor::Step(const SupervisorInput& input) {
 }
 
 void Supervisor::Do(const Welcome& effect) {
+  Failpoint("supervisor.welcome");
   frames::FromSupervisor frame = HelloFrame();
   for (const RunningParent& parent : effect.parents) {
     frames::LiveParent* const live = frame.add_parents();
@@ -226,7 +228,9 @@ void Supervisor::Do(const LaunchParent& effect) {
   UniqueFd awaits_go(ends[1]);
   Launch launch = LaunchOf(options_.parent_program, request);
   launch.input = awaits_go.get();
+  Failpoint("supervisor.launch");
   const Launched launched = LaunchProgram(launch);
+  Failpoint("supervisor.launched");
   awaits_go.reset();
   if (launched.pid == 0) {
     go.reset();
@@ -252,7 +256,10 @@ void Supervisor::Do(const LaunchParent& effect) {
 }
 
 // It may have ended by now.
-void Supervisor::LetGo(const UniqueFd& go) { (void)::send(go.get(), "", 1, MSG_NOSIGNAL); }
+void Supervisor::LetGo(const UniqueFd& go) {
+  Failpoint("supervisor.let_go");
+  (void)::send(go.get(), "", 1, MSG_NOSIGNAL);
+}
 
 void Supervisor::Do(const RefuseParent& effect) {
   frames::FromSupervisor frame;
@@ -273,7 +280,9 @@ void Supervisor::Do(const NoteEnd& effect) {
     ended_.code = CLD_EXITED;
     ended_.status = 0;
   }
+  Failpoint("supervisor.end.seen");
   noted_ = AppendNote(ended_, effect.name);
+  Failpoint("supervisor.end.noted");
 }
 
 void Supervisor::Do(const End&) {
@@ -309,6 +318,7 @@ void Supervisor::WaitForChildren() {
     }
     const pid_t pid = ended_.pid;
     ReapChild(pid);
+    Failpoint("supervisor.end.reaped");
     Step(ChildReaped{pid});
   }
   if (ending_) loop_->Stop();

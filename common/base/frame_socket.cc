@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "common/base/failpoint.h"
+
 namespace brood {
 namespace {
 
@@ -66,7 +68,9 @@ Status FrameSocket::Send(std::string_view payload, const std::vector<int>& fds) 
   frame.bytes.append(reinterpret_cast<const char*>(&size), kLengthBytes);
   frame.bytes.append(payload);
   if (backlog_.empty()) {
-    const ssize_t sent = SendOnce(fd_.get(), frame.bytes, fds);
+    size_t part = frame.bytes.size();
+    const ssize_t sent =
+        FailsAt("frame.send", &part) ? -1 : SendOnce(fd_.get(), {frame.bytes.data(), part}, fds);
     if (sent < 0 && errno != EAGAIN) return ErrnoError(errno, "send a frame");
     if (sent == static_cast<ssize_t>(frame.bytes.size())) return Ok();
     if (sent > 0) frame.sent = static_cast<size_t>(sent);
@@ -110,6 +114,7 @@ Result<bool> FrameSocket::Receive(const Sink& sink) {
     const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     const int error_number = errno;
     input_.resize(old_size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    Failpoint("frame.received");
     if (got < 0) {
       if (error_number == EINTR) continue;
       if (error_number == EAGAIN) return true;

@@ -36,6 +36,7 @@ struct Life {
   std::string output;
   bool started = false;
   bool may_be_cut = false;
+  uint64_t dropped_bytes = 0;
 };
 
 // It was never begun, and by the time that was known its time was over.
@@ -78,7 +79,7 @@ bool MayEndWithItsParent(const Plan& plan, const Life& life, const Ledger::Runs&
 }
 
 void JudgeEnd(const std::string& id, const Plan& plan, const Life& life, const Ledger::Runs& runs,
-              const Observed& observed, Verdict* verdict) {
+              const Observed& observed, size_t* failed_starts, Verdict* verdict) {
   const v1::Job& job = life.job;
   // Its records may be gone, and then it ran twice, unless it is durable; its bytes may be gone.
   if (observed.power_was_lost) {
@@ -97,6 +98,9 @@ void JudgeEnd(const std::string& id, const Plan& plan, const Life& life, const L
         plan.may_end_as.count(job.outcome()) > 0 || WasTooLate(plan, life, runs) ||
         RanOutOfAttempts(life, runs)) {
       // As the promise has it.
+    } else if (job.outcome() == v1::OUTCOME_FAILED_TO_START && !life.started && runs.begun == 0 &&
+               ++*failed_starts <= observed.starts_may_fail) {
+      // As it was made to.
     } else if (!stopped) {
       verdict->Breach(4,
                       id + " ended as " + v1::Outcome_Name(job.outcome()) + ": " + job.message());
@@ -127,7 +131,9 @@ void JudgeEnd(const std::string& id, const Plan& plan, const Life& life, const L
                            job.result().ShortDebugString());
   }
   const bool cut = life.may_be_cut && plan.output.rfind(life.output, 0) == 0;
-  if (life.output != plan.output && !cut)
+  const bool dropped = observed.output_may_be_dropped && plan.output.rfind(life.output, 0) == 0 &&
+                       life.output.size() + life.dropped_bytes == plan.output.size();
+  if (life.output != plan.output && !cut && !dropped)
     verdict->Breach(4,
                     id + " wrote '" + plan.output + "' and is said to have '" + life.output + "'");
 }
@@ -171,9 +177,11 @@ std::vector<std::string> Judge(const Observed& observed) {
     FoldEvent(event, &life.job);
     life.started = life.started || event.has_started();
     life.may_be_cut = life.may_be_cut || event.output_closed().may_be_cut();
+    if (event.has_output_closed()) life.dropped_bytes = event.output_closed().dropped_bytes();
     if (event.has_output() && event.output().stream() == v1::STREAM_STDOUT)
       life.output += event.output().bytes();
   }
+  size_t failed_starts = 0;
   for (const auto& [id, plan] : observed.plans) {
     const auto found = observed.ledger.find(id);
     const Ledger::Runs runs = found == observed.ledger.end() ? Ledger::Runs() : found->second;
@@ -190,7 +198,7 @@ std::vector<std::string> Judge(const Observed& observed) {
                             v1::JobState_Name(life->second.job.state()));
       continue;
     }
-    JudgeEnd(id, plan, life->second, runs, observed, &verdict);
+    JudgeEnd(id, plan, life->second, runs, observed, &failed_starts, &verdict);
   }
   for (const auto& [id, life] : lives) {
     if (observed.plans.count(id) == 0) verdict.Breach(2, id + " was submitted by nobody");

@@ -37,6 +37,10 @@ struct Observed {
   bool ends_may_be_unknown = false;  // nobody who waits for orphans lived all the time
   bool disk_was_full = false;        // so that a parent that died may have held notes in its memory
   bool power_was_lost = false;       // and with it what was not synced
+  // Where a system call was made to fail: so many jobs were not started, and say so; what a disk
+  // did not take of an output was dropped, and counted.
+  size_t starts_may_fail = 0;
+  bool output_may_be_dropped = false;
 };
 
 // What brood promises; a sentence for each breach, at most a few for one rule. Pure. The rules:

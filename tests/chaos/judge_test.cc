@@ -101,6 +101,33 @@ TEST_F(JudgeTest, FindsOutputThatIsNotWhatWasWritten) {
   EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("wrote 'text'")));
 }
 
+TEST_F(JudgeTest, LetsOutputGoWhereADiskFailedAndFindsWhatWasNotCounted) {
+  story_.journal[3].mutable_output()->set_length(1);
+  story_.journal[3].mutable_output()->set_bytes("t");
+  story_.journal[5].mutable_output_closed()->set_stdout_bytes(1);
+  story_.journal[5].mutable_output_closed()->set_dropped_bytes(3);
+  EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("wrote 'text'")));
+  story_.output_may_be_dropped = true;
+  EXPECT_THAT(Judge(story_), IsEmpty());
+  story_.journal[5].mutable_output_closed()->set_dropped_bytes(2);
+  EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("wrote 'text'")));
+}
+
+TEST_F(JudgeTest, LetsAsManyStartsFailAsWereMadeTo) {
+  story_.journal.resize(4);
+  story_.journal[2].clear_started();
+  story_.journal[2].mutable_failed_to_start()->set_step("pipe");
+  story_.journal[3].mutable_output_closed();
+  Add([](v1::Event* event) { event->mutable_cleaned(); });
+  story_.watchers.clear();
+  story_.ledger.clear();
+  EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("ended as OUTCOME_FAILED_TO_START")));
+  story_.starts_may_fail = 1;
+  EXPECT_THAT(Judge(story_), IsEmpty());
+  story_.ledger["a"] = {1, 0};
+  EXPECT_THAT(Judge(story_), Contains(HasSubstr("began and is said not to have started")));
+}
+
 TEST_F(JudgeTest, FindsALostJobAndACancelByNobody) {
   story_.journal[4].mutable_lost()->set_why("it is too bad");
   EXPECT_THAT(Judge(story_), ElementsAre(HasSubstr("it is too bad")));

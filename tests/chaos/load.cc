@@ -32,6 +32,10 @@ void Prepare(grpc::ClientContext* context, milliseconds deadline) {
   context->set_deadline(std::chrono::system_clock::now() + deadline);
 }
 
+int64_t NowNanos() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 bool IsLostLink(const grpc::Status& status) {
   return status.error_code() == grpc::UNAVAILABLE ||
          status.error_code() == grpc::DEADLINE_EXCEEDED || status.error_code() == grpc::CANCELLED;
@@ -49,7 +53,8 @@ Load::Load(std::string socket_path, std::string ledger_path, std::string parent,
     : socket_path_(std::move(socket_path)),
       ledger_path_(std::move(ledger_path)),
       parent_(std::move(parent)),
-      seed_(seed) {}
+      seed_(seed),
+      open_max_(kOpenMax) {}
 
 Load::~Load() {
   submitting_ = false;
@@ -62,6 +67,7 @@ Load::~Load() {
 
 void Load::Start(int submitters, int watchers) {
   observed_.watchers.resize(static_cast<size_t>(watchers));
+  reading_.resize(static_cast<size_t>(watchers));
   for (int i = 0; i < watchers; ++i) {
     watchers_.emplace_back([this, i] {
       Watch(static_cast<size_t>(i), seed_ * 1'000 + 500 + static_cast<uint64_t>(i));
@@ -76,27 +82,36 @@ void Load::AddError(const std::string& error) {
   if (errors_.size() < 20) errors_.push_back(error);
 }
 
-v1::JobSubmission Load::MakeJob(const std::string& id, Random* random, Plan* plan) const {
+v1::JobSubmission Load::MakeJob(const std::string& id, bool cancelled, Random* random,
+                                Plan* plan) const {
   const auto pick = [random](uint64_t below) { return (*random)() % below; };
-  const uint64_t works_ms = pick(3) == 0 ? 0 : pick(60);
+  // Some of those who are asked to end do not listen, and are killed with what they have started.
+  const bool deaf = cancelled && pick(2) == 0;
+  const uint64_t works_ms = deaf ? 400 : pick(3) == 0 ? 0 : pick(60);
   if (pick(3) != 0) plan->output = "output of " + id + std::string(pick(200), '.') + "\n";
   v1::JobSubmission job;
   job.set_job_id(id);
   v1::JobSpec* const spec = job.mutable_spec();
-  spec->mutable_kill_grace()->set_seconds(5);
-  plan->is_command = pick(2) == 0;
+  if (deaf) {
+    spec->mutable_kill_grace()->set_nanos(50'000'000);
+  } else {
+    spec->mutable_kill_grace()->set_seconds(5);
+  }
+  plan->is_command = deaf || pick(2) == 0;
   if (plan->is_command) {
     plan->exit_code = static_cast<int>(pick(4));
     for (const char* const word :
          {"sh", "-c",
-          "printf 'B %s\\n' \"$BROOD_JOB_ID\" >>\"$LEDGER\"; printf %s \"$TEXT\"; sleep "
+          "[ \"$DEAF\" = 0 ] || trap '' TERM; printf 'B %s\\n' \"$BROOD_JOB_ID\" >>\"$LEDGER\"; "
+          "printf %s \"$TEXT\"; sleep "
           "\"$WORKS\"; "
           "printf 'E %s\\n' \"$BROOD_JOB_ID\" >>\"$LEDGER\"; exit \"$CODE\""}) {
       spec->mutable_command()->add_argv(word);
     }
     SetVariable(spec, "LEDGER", ledger_path_);
     SetVariable(spec, "TEXT", plan->output);
-    SetVariable(spec, "WORKS", "0." + std::to_string(100 + works_ms).substr(1));
+    SetVariable(spec, "DEAF", deaf ? "1" : "0");
+    SetVariable(spec, "WORKS", "0." + std::to_string(1000 + works_ms).substr(1));
     SetVariable(spec, "CODE", std::to_string(plan->exit_code));
     return job;
   }
@@ -118,12 +133,20 @@ v1::SubmitJobsRequest Load::Make(Random* random, std::vector<std::string>* to_ca
   for (uint64_t left = 1 + (*random)() % 6; left > 0; --left) {
     const std::string id = "j" + std::to_string(++next_job_);
     Plan& plan = observed_.plans[id];
-    *request.add_jobs() = MakeJob(id, random, &plan);
     plan.may_be_cancelled = (*random)() % 10 == 0;
+    *request.add_jobs() = MakeJob(id, plan.may_be_cancelled, random, &plan);
     if (plan.may_be_cancelled) to_cancel->push_back(id);
     open_.insert(id);
   }
   return request;
+}
+
+// Whether to ask again: a job that is refused so may be there all the same.
+bool Load::IsShut(const v1::SubmitJobsResponse& response) const {
+  return refuses_ && std::any_of(response.accepted().begin(), response.accepted().end(),
+                                 [](const v1::SubmittedJob& job) {
+                                   return job.error_reason().rfind("JOURNAL_", 0) == 0;
+                                 });
 }
 
 void Load::Submit(uint64_t seed) {
@@ -133,8 +156,8 @@ void Load::Submit(uint64_t seed) {
     {
       std::unique_lock lock(mutex_);
       changed_.wait_for(lock, milliseconds(100),
-                        [this] { return open_.size() < kOpenMax || !submitting_; });
-      if (open_.size() >= kOpenMax || !submitting_) continue;
+                        [this] { return open_.size() < open_max_ || !submitting_; });
+      if (open_.size() >= open_max_ || !submitting_) continue;
     }
     std::vector<std::string> to_cancel;
     const v1::SubmitJobsRequest request = Make(&random, &to_cancel);
@@ -143,9 +166,12 @@ void Load::Submit(uint64_t seed) {
     do {
       grpc::ClientContext context;
       Prepare(&context, seconds(5));
+      response.Clear();
       status = stub->SubmitJobs(&context, request, &response);
-      if (!status.ok() && !IsLostLink(status)) AddError("SubmitJobs: " + status.error_message());
-    } while (!status.ok() && !abandoned_);
+      const bool shut = refuses_ && status.error_code() == grpc::RESOURCE_EXHAUSTED;
+      if (!status.ok() && !shut && !IsLostLink(status))
+        AddError("SubmitJobs: " + status.error_message());
+    } while ((!status.ok() || IsShut(response)) && !abandoned_);
     {
       const std::lock_guard lock(mutex_);
       for (const v1::SubmittedJob& accepted : response.accepted()) {
@@ -179,10 +205,16 @@ void Load::Watch(size_t index, uint64_t seed) {
   v1::WatchEventsRequest request;
   request.set_follow(true);
   uint64_t last = 0;
-  const auto done = [this, &last] { return abandoned_ || (target_ != 0 && last >= target_); };
+  const auto done = [this, &last] {
+    return abandoned_ || (target_ != 0 && last >= target_) || NowNanos() > give_up_ns_;
+  };
   while (!done()) {
     grpc::ClientContext context;
     Prepare(&context, milliseconds(100 + random() % 1'500));
+    {
+      const std::lock_guard lock(mutex_);
+      reading_[index] = &context;
+    }
     const auto stream = stub->WatchEvents(&context, request);
     v1::WatchEventsResponse response;
     while (!done() && stream->Read(&response)) {
@@ -199,6 +231,10 @@ void Load::Watch(size_t index, uint64_t seed) {
       if (random() % 50 == 0) context.TryCancel();
     }
     context.TryCancel();
+    {
+      const std::lock_guard lock(mutex_);
+      reading_[index] = nullptr;
+    }
     const grpc::Status status = stream->Finish();
     if (!status.ok() && !IsLostLink(status)) {
       AddError("WatchEvents after event " + std::to_string(last) + ": " + status.error_message());
@@ -213,6 +249,18 @@ bool Load::WaitForEvents(uint64_t more) {
   return changed_.wait_for(lock, kPatience / 2, [&] { return seen_ >= wanted; });
 }
 
+uint64_t Load::CountEvents() {
+  const std::lock_guard lock(mutex_);
+  return seen_;
+}
+
+bool Load::IsDone() {
+  submitting_ = false;
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+  return open_.empty();
+}
+
 std::set<std::string> Load::Finish() {
   submitting_ = false;
   changed_.notify_all();
@@ -223,7 +271,17 @@ std::set<std::string> Load::Finish() {
 }
 
 void Load::EndWatchers(uint64_t head) {
+  give_up_ns_ = NowNanos() + std::chrono::nanoseconds(kPatience / 4).count();
   target_ = head;
+  {
+    // Who has it all waits for more, until its deadline.
+    const std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < observed_.watchers.size(); ++i) {
+      const std::vector<uint64_t>& cursors = observed_.watchers[i];
+      if (reading_[i] != nullptr && !cursors.empty() && cursors.back() >= head)
+        reading_[i]->TryCancel();
+    }
+  }
   for (std::thread& watcher : watchers_) {
     if (watcher.joinable()) watcher.join();
   }

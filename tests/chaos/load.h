@@ -2,6 +2,7 @@
 #pragma once
 
 #include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -33,9 +34,16 @@ class Load {
 
   // From now on the parent may be away: who is refused for it has not submitted anything.
   void ExpectParentToDie() { parent_dies_ = true; }
+  // From now on the journal may be in trouble: who is refused for it tries again.
+  void ExpectRefusals() { refuses_ = true; }
+  // At most so many jobs under way, instead of what keeps all slots and their lines full.
+  void LimitOpen(size_t most) { open_max_ = most; }
   void Start(int submitters, int watchers);
   // Until a watcher was handed so many more events; false after half a minute.
   bool WaitForEvents(uint64_t more);
+  uint64_t CountEvents();
+  // No more submissions; true once every job that was submitted has been seen to its end.
+  bool IsDone();
   // Until every job that was submitted has been seen to its end; those that were not, after a
   // while.
   std::set<std::string> Finish();
@@ -52,8 +60,10 @@ class Load {
   void Submit(uint64_t seed);
   void Watch(size_t index, uint64_t seed);
   v1::SubmitJobsRequest Make(Random* random, std::vector<std::string>* to_cancel);
-  v1::JobSubmission MakeJob(const std::string& id, Random* random, Plan* plan) const;
+  v1::JobSubmission MakeJob(const std::string& id, bool cancelled, Random* random,
+                            Plan* plan) const;
   void Cancel(v1::JobService::Stub* stub, const std::vector<std::string>& ids);
+  bool IsShut(const v1::SubmitJobsResponse& response) const;
   void AddError(const std::string& error);
 
   const std::string socket_path_;
@@ -61,9 +71,12 @@ class Load {
   const std::string parent_;
   const uint64_t seed_;
   std::atomic<bool> parent_dies_{false};
+  std::atomic<bool> refuses_{false};
   std::atomic<bool> submitting_{true};
   std::atomic<bool> abandoned_{false};
-  std::atomic<uint64_t> target_{0};  // head to be reached; 0: not known yet
+  size_t open_max_;
+  std::atomic<uint64_t> target_{0};             // head to be reached; 0: not known yet
+  std::atomic<int64_t> give_up_ns_{INT64_MAX};  // when who has not reached it never will
   std::vector<std::thread> submitters_;
   std::vector<std::thread> watchers_;
 
@@ -74,6 +87,7 @@ class Load {
   uint64_t seen_ = 0;           // events the first watcher was handed; guarded by mutex_
   uint64_t next_job_ = 0;       // guarded by mutex_
   std::vector<std::string> errors_;
+  std::vector<grpc::ClientContext*> reading_;  // of each watcher; guarded by mutex_
 };
 
 }  // namespace brood::chaos

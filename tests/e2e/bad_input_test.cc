@@ -3,8 +3,9 @@
 // What strangers and mistakes send: each gets the right code and the field's
 // name; nothing crashes, hangs, or keeps a descriptor.
 #include <gmock/gmock.h>
-#include <grpcpp/client_context.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -278,6 +279,28 @@ TEST(BadInputTest, ARefusedAddressStartsNoProcess) {
   EXPECT_NE(std::system(command.c_str()), 0);
   // No supervisor, no journal: nothing of an agent's was made.
   EXPECT_FALSE(std::filesystem::exists(directory.path() + "/s"));
+}
+
+TEST(BadInputTest, AnAgentThatHadNoDescriptorLeftTakesConnectionsAgain) {
+  AgentProcess agent;
+  rlimit usual{};
+  ASSERT_EQ(::prlimit(agent.pid(), RLIMIT_NOFILE, nullptr, &usual), 0);
+  const rlimit none{3, usual.rlim_max};
+  ASSERT_EQ(::prlimit(agent.pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  const auto ask = [&agent](int milliseconds) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    const auto stub = v1::HostService::NewStub(grpc::CreateCustomChannel(
+        "unix:" + agent.socket_path(), grpc::InsecureChannelCredentials(), arguments));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::milliseconds(milliseconds));
+    v1::GetHostResponse response;
+    return stub->GetHost(&context, v1::GetHostRequest(), &response).error_code();
+  };
+  EXPECT_NE(ask(200), grpc::StatusCode::OK);
+  ASSERT_EQ(::prlimit(agent.pid(), RLIMIT_NOFILE, &usual, nullptr), 0);
+  EXPECT_EQ(ask(10'000), grpc::StatusCode::OK);
 }
 
 TEST(BadInputTest, NoDescriptorStaysBehind) {

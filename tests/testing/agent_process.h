@@ -20,9 +20,9 @@ namespace brood::testing {
 // started is ended, and checked to be gone, when this goes.
 class AgentProcess {
  public:
-  // Starts it with these further options and waits until it serves; a test
-  // failure is reported if it does not.
-  explicit AgentProcess(std::vector<std::string> options = {});
+  // Starts it with these further options, again up to so often if it ends, and
+  // waits until it serves; a test failure is reported if it does not.
+  explicit AgentProcess(std::vector<std::string> options = {}, int starts = 1);
   ~AgentProcess();
 
   v1::JobService::Stub& jobs() { return *jobs_; }
@@ -31,7 +31,7 @@ class AgentProcess {
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
   const std::string& socket_path() const { return socket_path_; }
   const std::string& directory() const { return directory_.path(); }
-  int pid() const { return pid_; }
+  int pid() const { return pid_; }  // 0: it has ended
 
   // Runs the jobs to their end and returns all events, each stream of which has
   // been checked against the order rules.
@@ -51,8 +51,16 @@ class AgentProcess {
   // SIGKILL to the agent alone, and another one on the same folders.
   void KillAndRestart();
 
+  // For agents that end by themselves: waits so long for its end, and takes its status; true also
+  // if it has ended before.
+  bool AwaitEnd(int milliseconds);
+  void Kill();
+  // Another one on the same folders; false, and no test failure, if it ended before it served.
+  bool TryStart();
+
  private:
   void Launch();
+  std::string Start();
   void Connect();
 
   TempDirectory directory_;
