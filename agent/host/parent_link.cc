@@ -12,6 +12,7 @@
 #include "agent/host/note_facts.h"
 #include "agent/host/parent_notes.h"
 #include "agent/outbox/doorbell.h"
+#include "common/base/failpoint.h"
 #include "common/base/protocol.h"
 #include "common/base/unix_socket.h"
 #include "spdlog/spdlog.h"
