@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@
 #include "agent/outbox/note.h"
 
 namespace brood {
+
+// What the job that was this process wrote into its slot, whether its parent noted it or not. Of
+// several the first after its start: by the time its end is heard of, the pid may be another's.
+std::optional<SlotStart> FindStart(const Life& life, const OrphanFact& process);
 
 // What an agent does about lives of parents: those it finds at its start, those that end, the jobs
 // they leave behind, and processes for which nobody waits. Pure but for its host. The loop's

@@ -13,10 +13,7 @@
 #include "common/base/process_life.h"
 
 namespace brood {
-namespace {
 
-// What the job that was this process wrote into its slot, whether its parent noted it or not. Of
-// several the first after its start: by the time its end is heard of, the pid may be another's.
 std::optional<SlotStart> FindStart(const Life& life, const OrphanFact& process) {
   const std::vector<StartSlot> starts = life.ReadStarts();
   std::optional<SlotStart> found;
@@ -31,8 +28,6 @@ std::optional<SlotStart> FindStart(const Life& life, const OrphanFact& process) 
   }
   return found;
 }
-
-}  // namespace
 
 void Lives::OnSupervisorNote(const Note& note, const std::string& text) {
   const Instant at{BootTime{note.boot_ns}, WallTime{note.wall_ns}};

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/host/lives.h"
 #include "common/base/unix_socket.h"
 #include "tests/testing/temp_directory.h"
 
@@ -74,14 +75,14 @@ TEST_F(ParentLinkTest, FindsTheSlotOfAProcessByItsTimeAndOfAKnownJobByItsKey) {
   OrphanFact orphan;
   orphan.pid = 100;
   orphan.start_ns = 999;
-  EXPECT_TRUE(link->FindStart(orphan).has_value());
+  EXPECT_TRUE(FindStart(*link, orphan).has_value());
   // As its parent saw it, which may be after its first act.
   orphan.start_ns = 1'001;
-  EXPECT_FALSE(link->FindStart(orphan).has_value());
+  EXPECT_FALSE(FindStart(*link, orphan).has_value());
   orphan.job_key = 7;
-  EXPECT_TRUE(link->FindStart(orphan).has_value());
+  EXPECT_TRUE(FindStart(*link, orphan).has_value());
   orphan.job_key = 8;
-  EXPECT_FALSE(link->FindStart(orphan).has_value());
+  EXPECT_FALSE(FindStart(*link, orphan).has_value());
 }
 
 TEST_F(ParentLinkTest, OneThatIsShutLeavesNothingForTheThreadThatDestroysIt) {
