@@ -110,7 +110,7 @@ void ForkedCall::WriteResult(int ended) {
   area_->value_size = static_cast<uint32_t>(bytes.size());
   area_->value_crc = Crc32c(bytes.data(), bytes.size());
   area_->result_boot_ns = BootTimeNanosInChild();
-  FailpointInChild("fork.result");
+  FailpointInChild("fork.writes_result");
   std::atomic_ref<uint32_t>(area_->result).store(result, std::memory_order_release);
   FailpointInChild("fork.returned");
 }

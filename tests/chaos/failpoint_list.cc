@@ -65,7 +65,7 @@ const Row kRows[] = {
     {"fork.fork", kParent, Drive::kLoad, "EAGAIN", kStartFails},
     {"fork.forked", kParent, Drive::kLoad, "kill delay"},
     {"fork.noted", kParent, Drive::kLoad, "kill"},
-    {"fork.result", kParent, Drive::kLoad, "kill late delay"},
+    {"fork.writes_result", kParent, Drive::kLoad, "kill late delay"},
     {"fork.returned", kParent, Drive::kLoad, "kill late"},
     {"thread.create", kParent, Drive::kLoad, "kill"},
     {"thread.create", kParent, Drive::kLoad, "EAGAIN", kStartFails},
