@@ -43,6 +43,7 @@ struct Outgoing {
 
   void Flush() {
     if (link == nullptr) return;
+    if (commands.start().jobs_size() + main.start().jobs_size() > 0) Failpoint("start.untold");
     if (commands.start().jobs_size() > 0) link->SendCommands(commands);
     if (main.start().jobs_size() > 0 || main.signals_size() > 0 || main.stop_calls_size() > 0 ||
         main.drained_size() > 0 || main.ask_known_size() > 0) {

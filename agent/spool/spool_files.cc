@@ -49,7 +49,9 @@ Result<UniqueFd> SpoolFiles::CreateAt(uint64_t job_key, const std::string& path,
 
 Result<UniqueFd> SpoolFiles::Create(uint64_t job_key, OutputStream stream) const {
   // Not O_APPEND: splice refuses it.
-  return CreateAt(job_key, Path(job_key, stream), 0);
+  const std::string path = Path(job_key, stream);
+  if (FailsAt("output.create")) return ErrnoError(errno, "create '" + path + "'");
+  return CreateAt(job_key, path, 0);
 }
 
 Status SpoolFiles::KeepSettings(uint64_t job_key, const SpoolSettings& settings) const {

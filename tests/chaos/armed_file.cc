@@ -44,10 +44,6 @@ void ArmedFile::ArmPoint(size_t index, const FailpointRun& run, int32_t nth) {
   __atomic_store_n(&point.hits_left, nth, __ATOMIC_RELEASE);
 }
 
-bool ArmedFile::IsFirstArmed() const {
-  return __atomic_load_n(&table_->points[1].hits_left, __ATOMIC_ACQUIRE) > 0;
-}
-
 bool ArmedFile::HasFired() const {
   const ArmedFailpoint& point = table_->points[0];
   // A torn write is one with the death that follows it.

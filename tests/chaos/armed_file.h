@@ -21,7 +21,6 @@ class ArmedFile {
   void Arm(const FailpointRun& run, int32_t nth) { ArmPoint(0, run, nth); }
   // Beside it, so that something comes to it.
   void ArmFirst(const FailpointRun& run) { ArmPoint(1, run, 1); }
-  bool IsFirstArmed() const;
   // Whether it has been done.
   bool HasFired() const;
 

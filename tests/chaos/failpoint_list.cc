@@ -36,6 +36,7 @@ const Row kRows[] = {
     {"disk.truncate", kAgent, Drive::kLoad, "kill EIO"},
     {"journal.appended", kAgent, Drive::kLoad, "kill"},
     {"commit.written", kAgent, Drive::kLoad, "kill late delay"},
+    {"start.untold", kAgent, Drive::kLoad, "kill late delay"},
     {"commit.done", kAgent, Drive::kLoad, "kill delay"},
     {"commit.acknowledged", kAgent, Drive::kLoad, "kill"},
     {"frame.send", kAgent, Drive::kLoad, "kill short delay"},

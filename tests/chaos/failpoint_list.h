@@ -15,7 +15,7 @@ enum class Drive {
   kLoad,                // nothing more
   kFirstStart,          // the very first start of a host
   kAgent,               // the agent is killed, and the next one started
-  kUntold,              // again and again, after it wrote and before it told parents
+  kUntold,              // it is killed before it tells a parent of a start that it wrote
   kParent,              // the calls' parent is killed
   kParentReturns,       // it is asked to return from main
   kParentAndAgent,      // both are killed, the parent first
