@@ -23,6 +23,9 @@
 namespace brood {
 namespace {
 
+// A supervisor that dies while it is greeted is followed by another one, so often at most.
+constexpr int kSupervisorDeathsMax = 3;
+
 // A supervisor listens within milliseconds; a machine under load is given time.
 constexpr int kHelloMilliseconds = 10'000;
 
@@ -97,6 +100,20 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::Open(const std::string& 
                                                              const std::string& socket_path,
                                                              uint64_t agent_incarnation,
                                                              EventLoop* loop, Listener* listener) {
+  for (int deaths = 0;; ++deaths) {
+    bool ended = false;
+    Result<std::unique_ptr<SupervisorLink>> link =
+        OpenOnce(state_directory, socket_path, agent_incarnation, loop, listener, &ended);
+    // It died between our connecting and its answer: then nobody listens there any more.
+    if (link || !ended || deaths == kSupervisorDeathsMax) return link;
+  }
+}
+
+Result<std::unique_ptr<SupervisorLink>> SupervisorLink::OpenOnce(const std::string& state_directory,
+                                                                 const std::string& socket_path,
+                                                                 uint64_t agent_incarnation,
+                                                                 EventLoop* loop,
+                                                                 Listener* listener, bool* ended) {
   Result<UniqueFd> fd = ConnectUnix(socket_path);
   if (!fd) {
     const Status failed =
@@ -113,7 +130,10 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::Open(const std::string& 
   internal::v1::ToSupervisor frame;
   frame.mutable_hello()->set_protocol(kProtocolVersion);
   frame.mutable_hello()->set_agent_incarnation(agent_incarnation);
-  if (Status failed = socket->Send(frame.SerializeAsString())) return *failed;
+  if (Status failed = socket->Send(frame.SerializeAsString())) {
+    *ended = true;
+    return *failed;
+  }
 
   internal::v1::FromSupervisor hello;
   UniqueFd bell;
@@ -128,6 +148,7 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::Open(const std::string& 
       hello = got;
       bell = socket->TakeFd();
     });
+    *ended = (!open || !*open) && !hello.has_hello();
     if (!open) return open.error();
     if (!*open) break;
   }

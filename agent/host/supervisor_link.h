@@ -53,6 +53,12 @@ class SupervisorLink {
   SupervisorLink(const internal::v1::FromSupervisor& hello, UniqueFd bell,
                  std::unique_ptr<FrameSocket> socket, std::string directory, EventLoop* loop,
                  Listener* listener);
+  // `*ended`: there was one, and it did not answer but ended.
+  static Result<std::unique_ptr<SupervisorLink>> OpenOnce(const std::string& state_directory,
+                                                          const std::string& socket_path,
+                                                          uint64_t agent_incarnation,
+                                                          EventLoop* loop, Listener* listener,
+                                                          bool* ended);
   void OnReadable();
   void Close();
 
