@@ -38,9 +38,7 @@ std::string SpoolFiles::SettingsPath(uint64_t job_key) const {
 Result<UniqueFd> SpoolFiles::CreateAt(uint64_t job_key, const std::string& path, int flags) const {
   // Twice again, since Remove may take the folder away in between.
   for (int attempt = 0;; ++attempt) {
-    UniqueFd fd(FailsAt("output.create")
-                    ? -1
-                    : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600));
+    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600));
     if (fd) return fd;
     if (errno != ENOENT || attempt == 2) return ErrnoError(errno, "create '" + path + "'");
     ::mkdir(Folder(job_key).c_str(), 0700);

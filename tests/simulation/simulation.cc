@@ -51,8 +51,7 @@ class Run {
     agent->program = std::make_unique<AgentProgram>(world_.get(), agent);
     if (!calm_ && world_->random.Chance(world_->weather.agent_kills > 0 ? 150 : 0))
       agent->killed_in = 1 + world_->random.Below(60);
-    kernel.At(agent, 1'000,
-              [this, agent] { static_cast<AgentProgram*>(agent->program.get())->Start(); });
+    kernel.At(agent, 1'000, [agent] { static_cast<AgentProgram*>(agent->program.get())->Start(); });
     WatchAgent(agent);
   }
 
