@@ -11,9 +11,9 @@ namespace brood {
 // tells it from Linux 6.15 on. Nothing before that, and as long as the zombie is there.
 std::optional<int> ReadStatusOfReaped(int pidfd);
 
-// A signal to the process group that the process of that pidfd leads, or led: 0 or errno. From Linux
-// 6.9 on it is that very group, whoever has its number by now. Before, the caller has to know that
-// the leader is not waited for yet.
+// A signal to the process group that the process of that pidfd leads, or led: 0 or errno. From
+// Linux 6.9 on it is that very group, whoever has its number by now. Before, the caller has to know
+// that the leader is not waited for yet.
 int SignalGroupOf(int pidfd, pid_t leader, int signal);
 // The same of a process that has ended and that nobody has waited for yet, without taking it away;
 // nothing if it was waited for, lives, or is not ours to look at. `pid`: that of the pidfd.

@@ -197,7 +197,8 @@ TEST_F(CoreRestartTest, AnEnvironmentIsKeptUntilTheStartAndNoLonger) {
   EXPECT_THAT(starts.back().job.environment().set(), ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
   Started("c", 12);
   UnknownToParent("b");
-  EXPECT_THAT(Effects<StartJobEffect>().back().job.environment().set(), ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
+  EXPECT_THAT(Effects<StartJobEffect>().back().job.environment().set(),
+              ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
   Cancel("b", 0);
   EXPECT_EQ(environments_.size(), 1u) << "it may still start";
   Batch batch;
