@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -25,6 +26,9 @@
 #include "spdlog/spdlog.h"
 
 namespace {
+
+// To the main thread, from the loop's: the agent has started.
+constexpr int kReady = SIGUSR1;
 
 // Tells whoever started us: one byte when we serve, else a sentence.
 void TellReady(int fd, const std::string& text) {
@@ -88,7 +92,7 @@ int main(int argc, char** argv) {
   // Signals are taken by one thread, by waiting: block them before there is another.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, kReady}) sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   const brood::RealClock clock;
@@ -105,22 +109,33 @@ int main(int argc, char** argv) {
   sockets->push_back({std::move(*local), true});
   const auto stop = [] { ::kill(::getpid(), SIGTERM); };
   brood::Result<std::unique_ptr<brood::Server>> server =
-      brood::Server::Start(agent->get(), std::move(*sockets), stop);
+      brood::Server::Create(agent->get(), std::move(*sockets), stop);
   if (!server) return Fail(server.error(), options.ready_fd);
-  (*agent)->Start([&options](const brood::Status& failed) {
+  std::promise<brood::Status> started;
+  (*agent)->Start([&started](const brood::Status& failed) {
     // Commands and calls need a parent; without one the agent still answers, and says why.
     if (failed) spdlog::error("{}", failed->message);
-    TellReady(options.ready_fd, failed ? failed->message + "\n" : std::string(1, '\n'));
+    started.set_value(failed);
+    ::kill(::getpid(), kReady);
   });
   std::thread loop_thread([&loop] { (*loop)->Run(); });
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  brood::Status not_served;
+  while (!not_served) {
+    siginfo_t signal{};
+    if (::sigwaitinfo(&signals, &signal) < 0) continue;
+    if (signal.si_signo != kReady) break;
+    if (signal.si_pid != ::getpid()) continue;  // a stranger's
+    // Only now: a client that came earlier would find named parents without their tasks.
+    not_served = (*server)->Serve();
+    const brood::Status failed = not_served ? not_served : started.get_future().get();
+    TellReady(options.ready_fd, failed ? failed->message + "\n" : std::string(1, '\n'));
+  }
   server->reset();
   (*loop)->Stop();
   loop_thread.join();
   ::unlink(options.socket_path.c_str());
   (*agent)->WriteLastSnapshot();
   agent->reset();
-  return EXIT_SUCCESS;
+  return not_served ? EXIT_FAILURE : EXIT_SUCCESS;
 }

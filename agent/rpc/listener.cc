@@ -92,6 +92,7 @@ Listener::~Listener() {
 }
 
 Status Listener::Start() {
+  if (thread_.joinable()) return Ok();
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop) return loop.error();
   loop_ = std::move(*loop);

@@ -30,7 +30,7 @@ class Listener {
   Listener(std::vector<Socket> sockets, Acceptor acceptor);
   ~Listener();
 
-  // From here on connections are taken. The server must have been started.
+  // From the first call on connections are taken. The server must have been started.
   Status Start();
 
   // A loopback TCP address to listen on; any other is refused: without TLS

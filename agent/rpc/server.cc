@@ -27,8 +27,8 @@ Server::Server(Agent* agent, std::function<void()> stop)
       parents_(agent, &streams_),
       host_(agent, std::move(stop)) {}
 
-Result<std::unique_ptr<Server>> Server::Start(Agent* agent, std::vector<Listener::Socket> sockets,
-                                              std::function<void()> stop) {
+Result<std::unique_ptr<Server>> Server::Create(Agent* agent, std::vector<Listener::Socket> sockets,
+                                               std::function<void()> stop) {
   // Reflection describes what the generated pool holds; gRPC's own health
   // service has no descriptor, so it is linked in here.
   (void)grpc::health::v1::HealthCheckRequest::descriptor();
@@ -68,7 +68,6 @@ Result<std::unique_ptr<Server>> Server::Start(Agent* agent, std::vector<Listener
     return Error{ErrorCode::kInternal, "SERVER_FAILED", "gRPC could not start its server", ""};
   }
   server->listener_ = std::make_unique<Listener>(std::move(sockets), std::move(acceptor));
-  if (Status failed = server->listener_->Start()) return *failed;
   return server;
 }
 

@@ -20,9 +20,12 @@ namespace brood {
 // its own listener.
 class Server {
  public:
-  // `stop` is called, from another thread, when a client has stopped the agent.
-  static Result<std::unique_ptr<Server>> Start(Agent* agent, std::vector<Listener::Socket> sockets,
-                                               std::function<void()> stop);
+  // Takes no connection yet: those that come wait in the sockets' backlog. `stop` is called, from
+  // another thread, when a client has stopped the agent.
+  static Result<std::unique_ptr<Server>> Create(Agent* agent, std::vector<Listener::Socket> sockets,
+                                                std::function<void()> stop);
+  // Takes connections, from the first call of this on.
+  Status Serve() { return listener_->Start(); }
   // Takes no more calls, gives those under way a moment, and ends them.
   ~Server();
 

@@ -101,7 +101,7 @@ class KillsTest : public ::testing::Test {
 };
 
 TEST_F(KillsTest, OfTheAgentLoseAndDoubleNothing) {
-  Run(50, [this] { KillAgent(); });
+  Run(200, [this] { KillAgent(); });
 }
 
 TEST_F(KillsTest, OfParentsEndTheirThreadsAndNothingElse) {
