@@ -124,6 +124,7 @@ class Agent final : public CommitListener,
   void ConnectLife(const ParentKey& key) override { ConnectParent(key, 0); }
   void CloseLife(const ParentKey& key) override;
   void DropLife(const ParentKey& key) override;
+  bool WritesItsFiles(uint64_t job_key) const override { return spool_->IsFile(job_key); }
   bool ReopenStreams(uint64_t job_key, int32_t pid, const StartSlot& start) override;
 
   // False if it cannot be: then the job has failed to start.

@@ -115,7 +115,6 @@ void Agent::DropLife(const ParentKey& key) {
 
 bool Agent::ReopenStreams(uint64_t job_key, int32_t pid, const StartSlot& start) {
   Failpoint("recovery.streams");
-  if (spool_->IsFile(job_key)) return true;  // Nothing is between it and its files.
   UniqueFd out = ReopenPipe(pid, start.output_inode);
   UniqueFd err = ReopenPipe(pid, start.error_inode);
   const bool both = out && err;

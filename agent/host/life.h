@@ -94,7 +94,9 @@ class LifeHost {
   virtual void CloseLife(const ParentKey& key) = 0;
   // Lets go of it; its files go once the journal has what its notes said.
   virtual void DropLife(const ParentKey& key) = 0;
-  // Takes the streams of a job out of its own process; false unless both were there.
+  // Nobody is between the job and the files of its output.
+  virtual bool WritesItsFiles(uint64_t job_key) const = 0;
+  // Takes the streams of another job out of its own process; false unless both were there.
   virtual bool ReopenStreams(uint64_t job_key, int32_t pid, const StartSlot& start) = 0;
 };
 

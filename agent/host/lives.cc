@@ -108,6 +108,7 @@ void Lives::ReopenStreams(const ParentKey& ended, const std::vector<StartSlot>& 
     }
   });
   for (const Job& job : jobs) {
+    if (host_->WritesItsFiles(job.key)) continue;
     const auto start = std::find_if(starts.begin(), starts.end(), [&job](const StartSlot& slot) {
       return slot.job_key == job.key && slot.claim != kRevoked;
     });

@@ -66,6 +66,7 @@ class AgentProgram final : public Program, public LifeHost {
   void ConnectLife(const ParentKey& key) override { Connect(key, 0); }
   void CloseLife(const ParentKey& key) override;
   void DropLife(const ParentKey& key) override;
+  bool WritesItsFiles(uint64_t) const override { return false; }
   bool ReopenStreams(uint64_t job_key, int32_t pid, const StartSlot& start) override;
 
  private:
