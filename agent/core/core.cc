@@ -153,7 +153,11 @@ std::optional<uint64_t> Core::ForgetOldest() {
   // live to say is not in the count.
   const bool has_files = old.replayed || old.view.spec().has_output() ||
                          old.view.stdout_bytes() + old.view.stderr_bytes() > 0;
-  output_kept_ -= old.output_counted;
+  if (old.output_counted > 0) {
+    output_kept_ -= old.output_counted;
+    // Found near the front: outputs close in nearly the order in which jobs end.
+    closed_outputs_.erase(std::find(closed_outputs_.begin(), closed_outputs_.end(), old.key));
+  }
   KnownId id;
   id.hash = HashOfJobId(old.view.job_id());
   id.first_cursor = old.first_cursor;

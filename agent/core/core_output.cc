@@ -90,7 +90,6 @@ void Core::FreeOutputs(Batch* batch) {
          closed_outputs_.size() > 1) {
     CoreJob* const job = Get(closed_outputs_.front());
     closed_outputs_.pop_front();
-    if (job == nullptr) continue;
     output_kept_ -= std::exchange(job->output_counted, 0);
     batch->effects.push_back(ForgetJobEffect{job->key});
   }

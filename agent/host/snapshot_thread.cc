@@ -61,7 +61,7 @@ Status RestoreCore(const Journal& journal, JournalFiles* files, const std::strin
   if (!readable || (cursor != 0 && state.next_cursor() != cursor + 1)) return Unreadable(directory);
   Result<std::unique_ptr<IdLog>> log =
       IdLog::Open(files, directory, journal.id(), cursor == 0 ? IdLog::kAll : state.known_ids(),
-                  IdLog::Options());
+                  IdLog::Options{.kept = KnownIds::kKept});
   if (!log) return log.error();
   *ids = std::move(*log);
   if ((*ids)->gave_up())

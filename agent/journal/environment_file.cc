@@ -26,17 +26,20 @@ constexpr FileHeader kHeader = {{'B', 'R', 'O', 'O', 'D', 'E', 'N', 'V'}, 1, 0};
 constexpr uint64_t kOwnBytes = 0;
 constexpr uint64_t kSameAsLast = 1;
 
+constexpr char kNewSuffix[] = ".new";
+
 std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 }  // namespace
 
-EnvironmentFile::EnvironmentFile(std::string path, Options options,
-                                 std::shared_ptr<JournalFile> file)
-    : path_(std::move(path)), options_(options), file_(std::move(file)) {}
+EnvironmentFile::EnvironmentFile(std::string path, Options options)
+    : path_(std::move(path)), options_(options) {}
 
 Result<std::unique_ptr<EnvironmentFile>> EnvironmentFile::Open(const std::string& path,
                                                                Options options) {
-  std::unique_ptr<EnvironmentFile> opened(new EnvironmentFile(path, options, nullptr));
+  std::unique_ptr<EnvironmentFile> opened(new EnvironmentFile(path, options));
+  // Of an agent that died within a Rewrite.
+  ::unlink((path + kNewSuffix).c_str());
   std::shared_ptr<JournalFile> file;
   const int error = opened->files()->Open(path, JournalFiles::Make::kIfMissing, &file);
   if (error != 0) return ErrnoError(error, "open '" + path + "'");
@@ -156,7 +159,7 @@ void EnvironmentFile::Forget(const std::vector<uint64_t>& job_keys) {
 
 // The new file is on the disk before it has the old one's name.
 Status EnvironmentFile::Rewrite() {
-  const std::string fresh = path_ + ".new";
+  const std::string fresh = path_ + kNewSuffix;
   std::shared_ptr<JournalFile> file;
   if (const int error = files()->Open(fresh, JournalFiles::Make::kEmpty, &file))
     return JournalError(error, "create", fresh);

@@ -53,7 +53,7 @@ class EnvironmentFile {
   uint64_t file_bytes() const { return size_; }
 
  private:
-  EnvironmentFile(std::string path, Options options, std::shared_ptr<JournalFile> file);
+  EnvironmentFile(std::string path, Options options);
   JournalFiles* files() { return options_.files != nullptr ? options_.files : &disk_; }
   Status Load();
   void Encode(uint64_t job_key, const Bytes& bytes, std::string* out);

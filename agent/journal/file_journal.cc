@@ -37,6 +37,7 @@ void FileJournal::Index(Segment* segment, uint64_t cursor, uint64_t offset) {
 Status FileJournal::BeginSegment() {
   // A segment that is not the last one must be whole, also after a loss of power.
   if (writer_ != nullptr) {
+    if (Status bad = writer_->Cut()) return bad;
     if (Result<uint64_t> synced = Sync(); !synced) return std::move(synced).error();
   }
   const uint64_t first_cursor = head() + 1;

@@ -64,6 +64,7 @@ Status FileJournal::ReadSnapshot(const std::function<void(std::string_view part)
 
 void FileJournal::Retain() {
   std::vector<std::string> dropped;
+  std::deque<uint64_t> snapshots;
   {
     const MutexLock lock(&mutex_);
     const uint64_t needless = snapshots_.size() < kSnapshotsKept ? 0 : snapshots_.front();
@@ -78,12 +79,13 @@ void FileJournal::Retain() {
       segments_.pop_front();
       oldest_ = segments_.front().first_cursor + (Planted(Bug::kRetentionOffByOne) ? 1 : 0);
     }
-    const uint64_t first = snapshots_.empty() ? 0 : snapshots_.front();
-    const uint64_t last = snapshots_.empty() ? 0 : snapshots_.back();
+    snapshots = snapshots_;
+  }
+  if (snapshots.size() >= kSnapshotsKept) {
     Result<std::vector<uint64_t>> all = ListNumbered(directory_, kSnapshotSuffix);
     for (const uint64_t cursor : all ? *all : std::vector<uint64_t>()) {
       // Damaged ones too, once there are two that are not. A newer one is being written.
-      const bool kept = cursor == first || cursor >= last || snapshots_.size() < kSnapshotsKept;
+      const bool kept = cursor == snapshots.front() || cursor >= snapshots.back();
       if (!kept) dropped.push_back(directory_ + "/" + NumberedName(cursor, kSnapshotSuffix));
     }
   }

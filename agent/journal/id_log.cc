@@ -191,8 +191,9 @@ Status IdLog::Append(std::string_view entries) {
 }
 
 void IdLog::DropOld() {
+  if (total_ <= options_.kept) return;
   Result<std::vector<uint64_t>> firsts = ListNumbered(directory_, kIdsSuffix);
-  if (!firsts || total_ <= options_.kept) return;
+  if (!firsts) return;
   for (size_t i = 0; i + 1 < firsts->size() && (*firsts)[i + 1] <= total_ - options_.kept; ++i)
     ::unlink(PathOf((*firsts)[i]).c_str());
 }

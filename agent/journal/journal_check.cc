@@ -60,8 +60,11 @@ class Check {
     for (const uint64_t cursor : *all) {
       const std::string path = PathOf(SegmentName(cursor));
       UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-      // Deleted since, as the oldest are.
-      if (!fd && errno == ENOENT && first) continue;
+      // Deleted since, and so are all before it.
+      if (!fd && errno == ENOENT) {
+        first = true;
+        continue;
+      }
       if (!fd) return ErrnoError(errno, "open '" + path + "'");
       if (first) {
         oldest_ = cursor;
@@ -144,16 +147,23 @@ class Check {
   Status CheckIds() {
     Result<std::vector<uint64_t>> firsts = ListNumbered(directory_, kIdsSuffix);
     if (!firsts) return firsts.error();
-    std::optional<uint64_t> next;
+    uint64_t next = 0;
+    bool follows = false;  // one that was looked at
     for (const uint64_t first : *firsts) {
       const std::string path = PathOf(NumberedName(first, kIdsSuffix));
-      if (next && *next != first) {
+      if (follows && next != first) {
         return SideDamage(path, "it begins at entry " + std::to_string(first) +
-                                    ", but the one before ends at " + std::to_string(*next));
+                                    ", but the one before ends at " + std::to_string(next));
       }
       uint64_t count = 0;
       bool torn = false;
-      if (Status bad = ReadIdFile(path, journal_id_, first, &count, &torn)) return bad;
+      const Status bad = ReadIdFile(path, journal_id_, first, &count, &torn);
+      if (bad && bad->code == ErrorCode::kNotFound) {
+        follows = false;  // deleted since, and so are all before it
+        continue;
+      }
+      if (bad) return bad;
+      follows = true;
       if (torn && first != firsts->back()) {
         return SideDamage(
             path, "no whole record of entry " + std::to_string(first + count) + " stands in it");

@@ -68,22 +68,26 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(JournalFiles* files
   return writer;
 }
 
+Status SegmentWriter::Cut() {
+  if (ragged_ && !Planted(Bug::kNoTornTailCut)) {
+    if (const int error = file_->Truncate(end_)) return JournalError(error, "cut", path_);
+  }
+  ragged_ = false;
+  return Ok();
+}
+
 // A cut lets go of the room behind it, so that is reserved again.
 Status SegmentWriter::Recover() {
-  trouble_ = Ok();
-  if (ragged_ && !Planted(Bug::kNoTornTailCut)) {
-    if (const int error = file_->Truncate(end_)) trouble_ = JournalError(error, "cut", path_);
-  }
-  if (!trouble_) {
-    ragged_ = false;
-    if (const int error = file_->Preallocate(bytes_))
-      trouble_ = JournalError(error, "reserve room in", path_);
-  }
+  trouble_ = Cut();
+  if (trouble_) return trouble_;
+  if (const int error = file_->Preallocate(bytes_))
+    trouble_ = JournalError(error, "reserve room in", path_);
   return trouble_;
 }
 
 Status SegmentWriter::Append(const char* bytes, size_t size) {
   if (ragged_) {
+    // Room that cannot be had is no reason: the disk may have it all the same.
     if (Status bad = Recover(); ragged_) return bad;
   }
   size_t written = 0;

@@ -38,6 +38,8 @@ class SegmentWriter {
   // Why its own room is not sure; and tries again to make it so.
   const Status& trouble() const { return trouble_; }
   Status Recover();
+  // Of that only the cut: what a failed Append has left behind the end goes.
+  Status Cut();
 
   uint64_t end() const { return end_; }
   const std::string& path() const { return path_; }

@@ -29,6 +29,9 @@ inline constexpr size_t kPathBytesMax = 4095;
 inline constexpr size_t kTaskNameBytesMax = 256;
 // More parameters than any readable function has.
 inline constexpr int kCallArgumentsMax = 64;
+// With what else a spec has and the value that the call returns it stays below the 1 MiB of a
+// journal's record.
+inline constexpr size_t kCallBytesMax = 512 << 10;
 // A forked call returns its value through a fixed slot of memory.
 inline constexpr size_t kValueBytesMax = 48 << 10;
 

@@ -81,6 +81,10 @@ Status CheckCall(const v1::Call& call) {
                                  Count(static_cast<size_t>(call.arguments_size()), "arguments") +
                                  "; at most 64 are taken, pass a list as one JSON value");
   }
+  if (call.ByteSizeLong() > kCallBytesMax) {
+    return FieldError(field, "have " + Count(call.ByteSizeLong(), "bytes") +
+                                 " in all; at most 524288 are taken, pass the rest in a file");
+  }
   for (int i = 0; i < call.arguments_size(); ++i) {
     const v1::Argument& argument = call.arguments(i);
     if (argument.has_value()) {

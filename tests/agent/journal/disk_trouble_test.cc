@@ -89,6 +89,25 @@ TEST_F(DiskTroubleTest, AFullDiskIsToldOfWhileThereIsRoomForAWholeSegment) {
   EXPECT_EQ(CountReadable(), 4u);
 }
 
+TEST_F(DiskTroubleTest, ATornEndThatCannotBeCutYetStaysInTheLastSegment) {
+  Open();
+  ASSERT_FALSE(Append(2));
+  files_.Judge([](const Call& call) {
+    return call.path.ends_with(".log") &&
+                   (call.what == What::kWrite || call.what == What::kTruncate)
+               ? EIO
+               : 0;
+  });
+  ASSERT_TRUE(Append(1, 3000));
+  // What now comes needs another segment, and could be written.
+  Fail(What::kTruncate, ".log", EIO);
+  EXPECT_TRUE(Append(1, 3950));
+  files_.Judge(nullptr);
+  ASSERT_FALSE(Append(1, 3950));
+  Open();
+  EXPECT_EQ(CountReadable(), 3u);
+}
+
 TEST_F(DiskTroubleTest, LittleRoomOnTheDiskIsTrouble) {
   Open();
   files_.free_bytes = 100;

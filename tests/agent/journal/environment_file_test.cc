@@ -121,6 +121,12 @@ TEST_F(EnvironmentFileTest, CutsATornEndWhereverItIsTorn) {
   }
 }
 
+TEST_F(EnvironmentFileTest, LeavesNoSecretOfAnAgentThatDiedWithinARewrite) {
+  std::ofstream(path_ + ".new") << "TOKEN=secret";
+  Open();
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".new"));
+}
+
 TEST_F(EnvironmentFileTest, RefusesAFileOfSomethingElse) {
   std::ofstream(path_) << "this was written by somebody else";
   const auto opened = EnvironmentFile::Open(path_);

@@ -112,6 +112,13 @@ TEST(SpecValidationTest, RefusesCallsThatNoTaskCanTake) {
                     for (int i = 0; i < 65; ++i) s.mutable_call()->add_arguments()->set_word("");
                   }),
             arguments);
+  const auto words = [](int count) {
+    return [count](v1::JobSpec& s) {
+      for (int i = 0; i < count; ++i) s.mutable_call()->add_arguments()->set_word(Word(49'000));
+    };
+  };
+  EXPECT_EQ(Fault(Call(), words(10)), "");
+  EXPECT_EQ(Fault(Call(), words(11)), arguments);
 }
 
 TEST(SpecValidationTest, RefusesEnvironmentsThatExecCannotTake) {
