@@ -11,8 +11,10 @@ namespace {
 
 // 64 ids each at the most, on average: some cache lines that follow each other.
 constexpr size_t kBuckets = 1 << 14;
-// A bucket's room grows by so much: doubled, half of it would be empty.
-constexpr size_t kBucketStep = 16;
+// A bucket's room grows by so much of it: doubled, half of it would be empty.
+constexpr size_t kBucketGrowth = 4;
+// And at the first by so many: most of a young host's buckets have one.
+constexpr size_t kBucketIdsMin = 2;
 
 }  // namespace
 
@@ -30,7 +32,8 @@ void KnownIds::Add(KnownId id, bool fresh) {
   const auto first = std::find_if(bucket.begin(), bucket.end(),
                                   [this](const KnownId& old) { return IsKept(old); });
   bucket.erase(bucket.begin(), first);
-  if (bucket.size() == bucket.capacity()) bucket.reserve(bucket.size() + kBucketStep);
+  if (bucket.size() == bucket.capacity())
+    bucket.reserve(bucket.size() + std::max(kBucketIdsMin, bucket.size() / kBucketGrowth));
   bucket.push_back(id);
   if (fresh) fresh_.push_back(id);
 }

@@ -93,8 +93,8 @@ Agent::~Agent() {
   }
   processes_.reset();
   trees_.reset();
-  snapshots_.reset();
   if (sequencer_ != nullptr) sequencer_->StopSyncs();
+  snapshots_.reset();  // Hears of what a sync that was under way has written.
   const absl::MutexLock lock(&links_mutex_);
   links_.clear();
 }
@@ -292,6 +292,7 @@ void Agent::EndRound() {
   if (!ended.empty()) RemoveLimitGroups();
   sequencer_->Commit();
   CheckWaits();
+  start_errors_.clear();  // Who waited for these has been told.
   if (!sequencer_->AllCommitted()) return;
   // What is heard of and not told is in no journal.
   if (sequencer_->Look([](const Core& core) { return core.HoldsEarlyOrphans(); })) return;

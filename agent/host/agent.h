@@ -129,6 +129,8 @@ class Agent final : public CommitListener,
 
   // False if it cannot be: then the job has failed to start.
   bool PrepareOutput(StartJobEffect* start);
+  // The job fails to start; `failed` says why.
+  void RefuseStart(const internal::v1::StartJob& job, FailedFact failed);
   void FindOutputs();
   void EndRound();
   void RecoverLater();

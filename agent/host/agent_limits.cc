@@ -26,13 +26,9 @@ bool Agent::PrepareLimits(StartJobEffect* start) {
     return true;
   }
   FailedFact failed;
-  failed.job_key = start->job.job_key();
-  failed.attempt = start->job.attempt();
   failed.step = "limits";
   failed.message = files.error().message;
-  sequencer_->Step(
-      [&](Core& core, Instant now, Batch* batch) { core.OnFailedToStart(now, failed, batch); });
-  loop_->Post([] {});  // Another round, for what follows an end.
+  RefuseStart(start->job, std::move(failed));
   return false;
 }
 

@@ -50,14 +50,18 @@ bool Agent::PrepareOutput(StartJobEffect* start) {
     loop_->Post([this, job_key] { spool_->Follow(job_key); });
     return true;
   }
-  failed.job_key = job_key;
-  failed.attempt = start->job.attempt();
   failed.step = "output";
+  RefuseStart(start->job, std::move(failed));
+  return false;
+}
+
+void Agent::RefuseStart(const internal::v1::StartJob& job, FailedFact failed) {
+  failed.job_key = job.job_key();
+  failed.attempt = job.attempt();
   sequencer_->Step(
       [&](Core& core, Instant now, Batch* batch) { core.OnFailedToStart(now, failed, batch); });
   // What follows an end is done after a round of the loop.
   loop_->Post([] {});
-  return false;
 }
 
 // Of jobs that write their files themselves, and did so while no agent lived.

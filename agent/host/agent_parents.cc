@@ -189,6 +189,7 @@ void Agent::LaunchParent(const StartParentEffect& effect) {
     sequencer_->Step([&](Core& core, Instant now, Batch* batch) {
       core.OnParentFailed(now, key, failed->message, batch);
     });
+    DropLife(key);
     return;
   }
   Failpoint("parent.start.asked");
@@ -223,6 +224,7 @@ void Agent::OnParentStartFailed(const internal::v1::StartFailed& failed) {
   start_errors_[key] = why;
   sequencer_->Step(
       [&](Core& core, Instant now, Batch* batch) { core.OnParentFailed(now, key, why, batch); });
+  DropLife(key);
 }
 
 void Agent::OnSupervisorNote(const Note& note, const std::string& text) {

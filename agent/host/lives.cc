@@ -32,7 +32,8 @@ void Lives::AdoptEnded() {
   std::set<ParentKey> ended;
   host_->LookAtCore([&](const Core& core) {
     for (const auto& [job_key, job] : core.jobs()) {
-      if (!job->output_closed && job->started() && core.IsOver(job->parent))
+      // A thread ended with it: it has neither streams nor a slot to be found.
+      if (!job->output_closed && job->started() && !job->is_thread() && core.IsOver(job->parent))
         ended.insert(job->parent);
     }
   });

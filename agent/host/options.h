@@ -26,9 +26,9 @@ struct AgentOptions {
   // A client that takes nothing of a stream for so long is cut off with what it goes on by.
   std::chrono::nanoseconds reader_patience{0};
   v1::Mode default_mode = v1::MODE_FORK;
-  uint32_t ended_jobs = 0;  // that stay in memory
-  // Of the journal: events beyond so many bytes, or older than that (0: however old), go.
+  uint32_t ended_jobs = 0;       // that stay in memory
   uint64_t snapshot_events = 0;  // see kSnapshotEvents
+  // Of the journal: events beyond so many bytes, or older than that (0: however old), go.
   uint64_t retain_bytes = 0;
   int64_t retain_ns = 0;
   uint64_t output_bytes_kept = 0;

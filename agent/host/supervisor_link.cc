@@ -33,10 +33,6 @@ constexpr int kHelloMilliseconds = 10'000;
 constexpr int kOtherLooks = 200;
 constexpr useconds_t kOtherLookMicros = 10'000;
 
-std::string SupervisorDirectory(const std::string& state, uint64_t incarnation) {
-  return state + "/supervisor/" + std::to_string(incarnation);
-}
-
 // One more than any there was: each has a folder of its own, and an agent may start several.
 uint64_t NextIncarnation(const std::string& state) {
   uint64_t last = 0;
@@ -47,7 +43,7 @@ uint64_t NextIncarnation(const std::string& state) {
 // Double fork and exec: the supervisor belongs to nobody, and outlives us.
 Status StartSupervisor(const std::string& state, const std::string& socket_path,
                        uint64_t incarnation) {
-  const std::string directory = SupervisorDirectory(state, incarnation);
+  const std::string directory = SupervisorLink::Directory(state, incarnation);
   if (Status failed = MakePrivateDirectory(directory)) return failed;
   int ready[2];
   if (::pipe2(ready, O_CLOEXEC) != 0) return ErrnoError(errno, "pipe2");
@@ -158,9 +154,9 @@ Result<std::unique_ptr<SupervisorLink>> SupervisorLink::OpenOnce(const std::stri
         "the supervisor at '" + socket_path + "' did not answer; another version may be running",
         ""};
   }
-  return std::unique_ptr<SupervisorLink>(new SupervisorLink(
-      hello, std::move(bell), std::move(socket),
-      SupervisorDirectory(state_directory, hello.hello().incarnation()), loop, listener));
+  return std::unique_ptr<SupervisorLink>(
+      new SupervisorLink(hello, std::move(bell), std::move(socket),
+                         Directory(state_directory, hello.hello().incarnation()), loop, listener));
 }
 
 std::vector<uint64_t> SupervisorLink::ListIncarnations(const std::string& state) {
@@ -178,7 +174,7 @@ std::vector<uint64_t> SupervisorLink::ListIncarnations(const std::string& state)
 }
 
 std::string SupervisorLink::Directory(const std::string& state, uint64_t incarnation) {
-  return SupervisorDirectory(state, incarnation);
+  return state + "/supervisor/" + std::to_string(incarnation);
 }
 
 SupervisorLink::SupervisorLink(const internal::v1::FromSupervisor& hello, UniqueFd bell,

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "agent/rpc/known_job.h"
 #include "agent/rpc/limits.h"
 #include "common/job/text.h"
 #include "common/rpc/grpc_status.h"
@@ -26,12 +27,7 @@ InputChunks* InputChunks::Start(Agent* agent, v1::WriteInputResponse* response) 
 Status InputChunks::FindJob() {
   return agent_->sequencer()->Look([this](const Core& core) -> Status {
     const CoreJob* const job = core.Find(request_.job_id());
-    if (job == nullptr) {
-      return Error{
-          ErrorCode::kNotFound, "NO_SUCH_JOB",
-          "host '" + agent_->options().name + "' knows no job " + Quoted(request_.job_id()),
-          "job_id"};
-    }
+    if (job == nullptr) return NoSuchJob(*agent_, request_.job_id(), "job_id");
     if (!job->view.spec().stdin_stream()) {
       return Error{ErrorCode::kFailedPrecondition, "NO_INPUT",
                    "job '" + request_.job_id() +

@@ -7,11 +7,6 @@
 namespace brood {
 namespace {
 
-Error NoSuchJob(const Agent& agent, const std::string& job_id, const std::string& field) {
-  return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-               "host '" + agent.options().name + "' knows no job " + Quoted(job_id), field};
-}
-
 // "EXITED", as v1::Outcome calls it without its prefix.
 std::string OutcomeWord(int outcome) {
   const std::string name = v1::Outcome_Name(static_cast<v1::Outcome>(outcome));
@@ -27,6 +22,11 @@ Error NoLongerKept(const Agent& agent, const KnownId& id, const std::string& job
 }
 
 }  // namespace
+
+Error NoSuchJob(const Agent& agent, const std::string& job_id, const std::string& field) {
+  return Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
+               "host '" + agent.options().name + "' knows no job " + Quoted(job_id), field};
+}
 
 Result<KnownJob> FindJob(const Agent& agent, const Core& core, const std::string& job_id,
                          const std::string& field) {

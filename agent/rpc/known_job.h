@@ -18,6 +18,8 @@ struct KnownJob {
   const CoreJob* job = nullptr;  // null: forgotten. Valid under the core's lock.
 };
 
+Error NoSuchJob(const Agent& agent, const std::string& job_id, const std::string& field);
+
 // Under the core's lock. NOT_FOUND if the id is not known; OUT_OF_RANGE, with how the job ended, if
 // its events are no longer kept. `field` is that of the request.
 Result<KnownJob> FindJob(const Agent& agent, const Core& core, const std::string& job_id,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/rpc/known_job.h"
 #include "agent/rpc/limits.h"
 #include "agent/rpc/message_bytes.h"
 #include "agent/rpc/resume_token.h"
@@ -141,18 +142,23 @@ Status RunStream::Follow(const v1::RunJobsRequest& request) {
     after = *cursor;
   }
   std::vector<std::pair<uint64_t, uint64_t>> followed;  // key, and after which cursor
+  std::vector<Past> forgotten;
   Status unknown;
   agent_->sequencer()->Look([&](const Core& core) {
+    const uint64_t head = agent_->journal()->head();
     for (const std::string& id : request.follow_job_ids()) {
-      const CoreJob* const job = core.Find(id);
-      if (job == nullptr) {
-        unknown =
-            Error{ErrorCode::kNotFound, "NO_SUCH_JOB",
-                  "host '" + agent_->options().name + "' knows no job " + Quoted(id), "job_ids"};
+      const Result<KnownJob> job = FindJob(*agent_, core, id, "follow_job_ids");
+      if (!job) {
+        unknown = job.error();
         return;
       }
-      if (job->view.cleaned() && job->last_cursor <= after) continue;
-      followed.emplace_back(job->key, std::max(after, job->first_cursor - 1));
+      const uint64_t from = std::max(after, job->first_cursor - 1);
+      if (job->job == nullptr) {
+        forgotten.push_back(Past{job->job_key, from, head, true});
+        followed.emplace_back(job->job_key, head);
+      } else if (!job->job->view.cleaned() || job->job->last_cursor > after) {
+        followed.emplace_back(job->job_key, from);
+      }
     }
   });
   if (unknown) return unknown;
@@ -162,6 +168,7 @@ Status RunStream::Follow(const v1::RunJobsRequest& request) {
     cursor_ = jobs_.empty() ? from : std::min(cursor_, from);
     jobs_.emplace(key, from);
   }
+  pasts_.insert(pasts_.end(), forgotten.begin(), forgotten.end());
   return Ok();
 }
 

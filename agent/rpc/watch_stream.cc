@@ -70,7 +70,7 @@ Status WatchStream::Begin(const v1::WatchEventsRequest& request) {
         unknown = job.error();
         return;
       }
-      jobs_.insert(job->job_key);
+      if (!jobs_.insert(job->job_key).second) continue;  // named twice
       uncleaned_.insert(job->job_key);
       watched_.push_back(job->job_key);
       first = std::min(first, job->first_cursor);

@@ -9,17 +9,13 @@
 #include <csignal>
 
 #include "agent/spool/spool_files.h"
+#include "common/base/unique_fd.h"
 
 namespace brood {
 
-bool FollowedFile::Open() {
-  if (!file_) file_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-  return static_cast<bool>(file_);
-}
-
 void FollowedFile::Look() {
   struct stat status {};
-  if (!Open() || ::fstat(file_.get(), &status) != 0) return;
+  if (::stat(path_.c_str(), &status) != 0) return;
   const auto size = static_cast<uint64_t>(status.st_size);
   // What was told of is not taken back: it is found to be missing by who reads it.
   if (size < size_) {
@@ -38,12 +34,14 @@ void FollowedFile::Look() {
 }
 
 FollowedFile::Holders FollowedFile::FindHolders() {
-  if (!Open()) return errno == ENOENT ? Holders::kNone : Holders::kUnknown;
+  // To read only: one to write would be found among the holders.
+  const UniqueFd file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno == ENOENT ? Holders::kNone : Holders::kUnknown;
   // The kernel gives a lease on a file to read only if nobody has it open to write. Should somebody
   // open it in the moment for which it is held, a signal comes that does nothing by default.
-  ::fcntl(file_.get(), F_SETSIG, SIGURG);
-  if (::fcntl(file_.get(), F_SETLEASE, F_RDLCK) == 0) {
-    ::fcntl(file_.get(), F_SETLEASE, F_UNLCK);
+  ::fcntl(file.get(), F_SETSIG, SIGURG);
+  if (::fcntl(file.get(), F_SETLEASE, F_RDLCK) == 0) {
+    ::fcntl(file.get(), F_SETLEASE, F_UNLCK);
     return Holders::kNone;
   }
   return errno == EAGAIN ? Holders::kSome : Holders::kUnknown;

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "agent/spool/spool_settings.h"
-#include "common/base/unique_fd.h"
 
 namespace brood {
 
@@ -16,7 +15,8 @@ class FollowedFile {
   FollowedFile(std::string path, const SpoolSettings& settings)
       : path_(std::move(path)), settings_(settings) {}
 
-  // Looks at the file, and frees what is not to be kept.
+  // Looks at the file, and frees what is not to be kept. Needs no descriptor for the look: it must
+  // be true also in an agent that has none left.
   void Look();
 
   // Whether a process has it open for writing.
@@ -40,11 +40,8 @@ class FollowedFile {
   uint64_t told = 0;  // how far OnOutput told; for who follows
 
  private:
-  bool Open();
-
   const std::string path_;
   const SpoolSettings settings_;
-  UniqueFd file_;  // to read only: one to write would be found among the holders
   uint64_t size_ = 0;
   uint64_t freed_ = 0;
   bool truncated_ = false;

@@ -54,7 +54,8 @@ bool FollowedJobs::Look(uint64_t job_key, Job* job) {
   for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr}) {
     FollowedFile& file = stream == OutputStream::kStdout ? job->out : job->err;
     file.Look();
-    const uint64_t upto = std::min(file.end(), file.told + kTellBytes);
+    // What a ring has lost already is one event, however much it is.
+    const uint64_t upto = std::min(file.end(), std::max(file.told, file.begin()) + kTellBytes);
     const uint64_t from = std::exchange(file.told, std::max(file.told, upto));
     if (from < file.told) {
       any = true;

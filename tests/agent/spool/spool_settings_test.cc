@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -255,6 +256,26 @@ TEST_F(SpoolSettingsTest, ARingGoesOnInTheNextSpool) {
   const Spool::Closed closed = Finish();
   EXPECT_EQ(closed.stdout_bytes, bytes.size());
   EXPECT_TRUE(Read(0, bytes.size()).bytes == bytes.substr(bytes.size() - kKeep));
+}
+
+TEST_F(SpoolSettingsTest, NothingOfAFileIsLostWithoutADescriptorToLookAtIt) {
+  Prepare(Target::kFile, Overflow::kDrop, 1 << 20);
+  UniqueFd file(::open(Path().c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  Write(file.get(), Pattern(5000));
+  file.reset();
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const int free = ::dup(STDIN_FILENO);
+  ASSERT_GE(free, 0);
+  ::close(free);
+  const rlimit none{static_cast<rlim_t>(free), limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  InLoop([&] { spool_->Follow(1); });
+  const Spool::Closed closed = Finish();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(closed.stdout_bytes, 5000u);
+  EXPECT_TRUE(closed.held_open_unknown);
+  EXPECT_EQ(SizeOf(Path()), 5000u);
 }
 
 TEST_F(SpoolSettingsTest, PastTheLimitItIsSaidThatTheJobIsToEnd) {
