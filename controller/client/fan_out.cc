@@ -56,13 +56,13 @@ class FanOut::InputCall final
     });
   }
   void OnDone(const grpc::Status& status) override {
+    const Release at_the_end(*this);
     if (!status.ok() && status.error_details().empty()) {
       Post([status](InputCall& self) {
         const HostAddress& address = self.owner_.hosts_[self.host_]->connection.address();
         self.owner_.observer_.OnInputLost(self.host_, CallError(address, status));
       });
     }
-    Release();
   }
 
   v1::WriteInputRequest request_;

@@ -55,11 +55,18 @@ class FanOut::LoopCall : public Reactor, public std::enable_shared_from_this<Sel
       if (auto self = weak.lock()) work(*self);
     });
   }
-  // The last thing that a call does; it may be gone right after.
-  void Release() {
-    const std::shared_ptr<OpenCalls> open_calls = open_calls_;
-    open_calls->Remove();
-  }
+  // Counts the call as over. OnDone takes it first of all: once its last work is posted, the loop
+  // may do that work and delete the call.
+  class Release {
+   public:
+    explicit Release(const LoopCall& call) : open_calls_(call.open_calls_) {}
+    ~Release() { open_calls_->Remove(); }
+    Release(const Release&) = delete;
+    Release& operator=(const Release&) = delete;
+
+   private:
+    const std::shared_ptr<OpenCalls> open_calls_;
+  };
 
   FanOut& owner_;
   const size_t host_;

@@ -37,11 +37,11 @@ void FanOut::HostCall::OnReadDone(bool ok) {
 }
 
 void FanOut::HostCall::OnDone(const grpc::Status& status) {
+  const Release at_the_end(*this);
   Status end = status.ok() ? Ok() : Status(CallError(connection_.address(), status));
   Post([end = std::move(end), from_agent = !status.error_details().empty()](HostCall& self) {
     self.owner_.hosts_[self.host_]->OnCallEnd(end, from_agent);
   });
-  Release();
 }
 
 FanOut::HostRun::HostRun(FanOut& owner, size_t host, Connection& to)
