@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <limits>
 #include <string>
 
 #include "agent/core/proto_time.h"
@@ -18,8 +19,10 @@ constexpr int64_t kNanosPerMicro = 1'000;
 // Of an exception's text (event.proto, Threw).
 constexpr size_t kThrewBytesMax = 1'024;
 
+// The longest that nanoseconds can say (292 years), and no less than none.
 void SetMicros(int64_t us, google::protobuf::Duration* out) {
-  SetDuration(us * kNanosPerMicro, out);
+  constexpr int64_t kMicrosMax = std::numeric_limits<int64_t>::max() / kNanosPerMicro;
+  SetDuration(std::clamp<int64_t>(us, 0, kMicrosMax) * kNanosPerMicro, out);
 }
 
 }  // namespace
