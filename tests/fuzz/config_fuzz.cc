@@ -22,6 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Result<std::vector<std::string>> names = ExpandHostSet(text, groups);
   if (!names || names->empty()) return 0;
   const std::string folded = FoldHosts(*names);
+  // Ten thousand numbers with no step in them do not get shorter.
+  if (folded.size() > kHostSetTextMax) return 0;
   Result<std::vector<std::string>> again = ExpandHostSet(folded, groups);
   fuzz::Require(again.ok(), "a folded set can be read");
   std::sort(names->begin(), names->end());
