@@ -103,6 +103,25 @@ std::vector<double> SpawnLatencies(int count) {
   return latencies;
 }
 
+double CpuSeconds(int pid) {
+  if (pid == 0) {
+    timespec spent{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return static_cast<double>(spent.tv_sec) + static_cast<double>(spent.tv_nsec) * 1e-9;
+  }
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  // The name stands in parentheses and may hold spaces; 11 fields on come user and system ticks.
+  while (file >> word && word.back() != ')') {
+  }
+  constexpr int kBefore = 11;
+  for (int i = 0; i < kBefore; ++i) file >> word;
+  double user = 0;
+  double system = 0;
+  file >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 double PssMebibytes(int pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
   std::string word;

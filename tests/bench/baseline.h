@@ -26,6 +26,8 @@ std::vector<double> SyncLatencies(int count, int bytes);
 double Seconds();
 // The value below which `part` of them lie.
 double Percentile(std::vector<double> values, double part);
+// CPU that a process has had itself, in seconds, to 10 ms; 0: this one, exactly.
+double CpuSeconds(int pid);
 // Proportional set size of a process, in MiB.
 double PssMebibytes(int pid);
 

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,36 @@ struct Row {
   }
 };
 
+// Where a job's CPU goes beside its own process: what a rate is made of, and steadier than it.
+struct Cpu {
+  std::string name;
+  std::vector<double> agent, parent, client;
+
+  // Jobs per second of `run`, which runs `count` jobs.
+  double Of(AgentProcess* host, int parent_pid, int count, const std::function<double()>& run) {
+    const std::vector<int> pids = {host->pid(), parent_pid, 0};
+    std::vector<double> before;
+    for (const int pid : pids) before.push_back(CpuSeconds(pid));
+    const double rate = run();
+    std::vector<double>* const into[] = {&agent, &parent, &client};
+    for (size_t i = 0; i < pids.size(); ++i)
+      into[i]->push_back((CpuSeconds(pids[i]) - before[i]) * 1e6 / count);
+    return rate;
+  }
+  void Print() const {
+    if (agent.empty()) return;
+    std::printf("CPU of a %s, us: agent %.0f, parent %.0f, client %.0f\n", name.c_str(),
+                Percentile(agent, 0.5), Percentile(parent, 0.5), Percentile(client, 0.5));
+  }
+};
+
+int ParentPid(AgentProcess* agent) {
+  v1::ListParentsResponse parents;
+  grpc::ClientContext context;
+  if (!agent->parents().ListParents(&context, v1::ListParentsRequest(), &parents).ok()) return 0;
+  return parents.parents_size() > 0 ? parents.parents(0).pid() : 0;
+}
+
 int Main(int repetitions, const std::string& only) {
   const auto wanted = [&only](const char* kind) { return only.empty() || only == kind; };
   Row commands{"commands, 4 at once / posix_spawn loop", "1/s", {}, {}, {}};
@@ -125,16 +156,22 @@ int Main(int repetitions, const std::string& only) {
     return job;
   };
   constexpr double kMicro = 1e6;
+  constexpr int kCommands = 2'000;
+  constexpr int kForks = 4'000;
+  constexpr int kThreads = 20'000;
+  Cpu command_cpu{"command", {}, {}, {}};
+  Cpu fork_cpu{"forked call", {}, {}, {}};
+  Cpu thread_cpu{"thread call", {}, {}, {}};
   double pss = 0;
   for (int i = 0; i < repetitions; ++i) {
     if (wanted("commands")) {
       AgentProcess agent({"--slots", "4"});
-      v1::ListParentsResponse parents;
-      grpc::ClientContext context;
-      (void)agent.parents().ListParents(&context, v1::ListParentsRequest(), &parents);
+      const int parent = ParentPid(&agent);
       pss = PssMebibytes(agent.pid()) + PssMebibytes(agent.GetHost().supervisor_pid()) +
-            PssMebibytes(parents.parents(0).pid());
-      commands.Add(Throughput(&agent, "c", 2000, command), RunLoop("spawn 2000 4"));
+            PssMebibytes(parent);
+      const double rate = command_cpu.Of(
+          &agent, parent, kCommands, [&] { return Throughput(&agent, "c", kCommands, command); });
+      commands.Add(rate, RunLoop("spawn 2000 4"));
       command_p50.Add(Percentile(Latencies(&agent, "l", command), 0.5) * kMicro,
                       RunLoop("latency 400 1") * kMicro);
     }
@@ -147,9 +184,16 @@ int Main(int repetitions, const std::string& only) {
                       RunLoop("sync 400 512") * kMicro);
     }
     AgentProcess agent({"--slots", "8", "--thread-slots", "8"});
-    if (wanted("forks")) forks.Add(Throughput(&agent, "f", 4000, fork), RunLoop("fork 4000 8"));
+    const int parent = ParentPid(&agent);
+    if (wanted("forks")) {
+      const double rate = fork_cpu.Of(&agent, parent, kForks,
+                                      [&] { return Throughput(&agent, "f", kForks, fork); });
+      forks.Add(rate, RunLoop("fork 4000 8"));
+    }
     if (!wanted("threads")) continue;
-    threads.Add(Throughput(&agent, "t", 20000, thread), RunLoop("thread 20000 8"));
+    const double rate = thread_cpu.Of(&agent, parent, kThreads,
+                                      [&] { return Throughput(&agent, "t", kThreads, thread); });
+    threads.Add(rate, RunLoop("thread 20000 8"));
     thread_p50.Add(Percentile(Latencies(&agent, "u", thread), 0.5) * kMicro,
                    Percentile(UnaryLatencies(&agent), 0.5) * kMicro);
   }
@@ -157,6 +201,7 @@ int Main(int repetitions, const std::string& only) {
   for (const Row* row :
        {&commands, &written, &durables, &forks, &threads, &command_p50, &durable_p50, &thread_p50})
     row->Print();
+  for (const Cpu* cpu : {&command_cpu, &fork_cpu, &thread_cpu}) cpu->Print();
   if (wanted("commands"))
     std::printf("%-44s %10.1f            MiB\n", "idle agent + supervisor + one parent, PSS", pss);
   return 0;
