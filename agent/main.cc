@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "agent/host/agent.h"
 #include "agent/host/options.h"
 #include "agent/journal/journal_check.h"
@@ -59,6 +60,14 @@ void KeepFreedMemory() {
   ::mallopt(M_TOP_PAD, 1 << 20);
 }
 
+// Debian builds Abseil with its checks on: each absl::Mutex, and gRPC has many, would go through
+// one graph of all that are held, under one lock. The sanitizer builds keep them.
+void LeaveLocksUnchecked() {
+#ifdef NDEBUG
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
+}
+
 // The further addresses: they need no state, and what is refused here has started no process.
 brood::Result<std::vector<brood::Listener::Socket>> OpenFurther(
     const brood::AgentOptions& options) {
@@ -89,6 +98,7 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
   KeepFreedMemory();
+  LeaveLocksUnchecked();
   // Signals are taken by one thread, by waiting: block them before there is another.
   sigset_t signals;
   sigemptyset(&signals);
