@@ -172,7 +172,7 @@ void Sequencer::Hold(Pending pending) {
 void Sequencer::AwaitSync(bool wanted, std::vector<Acknowledgement> done) {
   if (!done.empty()) {
     const uint64_t cursor = journal_->head();
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     for (Acknowledgement& one : done) waiting_.push_back(Waiting{cursor, std::move(one.done)});
     wanted = true;
   }
@@ -182,7 +182,7 @@ void Sequencer::AwaitSync(bool wanted, std::vector<Acknowledgement> done) {
 void Sequencer::OnSync(const Result<uint64_t>& through) {
   std::vector<Done> done;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     // Who waits for a sync that failed is told so: it may be tried in vain for long.
     const uint64_t cursor = through ? *through : UINT64_MAX;
     while (!waiting_.empty() && waiting_.front().cursor <= cursor) {
@@ -214,7 +214,7 @@ bool Sequencer::TellTrouble() {
 void Sequencer::CheckRoom() {
   const int64_t now = clock_->Now().boot.ns;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (now < next_check_ns_) return;
     next_check_ns_ = now + kRoomNanos;
   }
@@ -225,14 +225,14 @@ void Sequencer::CheckRoom() {
 
 void Sequencer::Recover() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     recover_ = true;
   }
   Commit();
 }
 
 bool Sequencer::AllCommitted() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return !committing_ && !holding_ && pending_.batch.empty();
 }
 

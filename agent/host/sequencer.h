@@ -10,13 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "agent/core/core.h"
 #include "agent/host/sync_thread.h"
 #include "agent/journal/environment_file.h"
 #include "agent/journal/journal.h"
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 
 namespace brood {
 
@@ -62,7 +61,7 @@ class Sequencer {
   template <typename F>
   auto Step(F&& step) {
     const Instant now = clock_->Now();
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     return step(*core_, now, &pending_.batch);
   }
 
@@ -71,7 +70,7 @@ class Sequencer {
   template <typename F>
   auto Step(F&& step, Kept kept, Done done) {
     const Instant now = clock_->Now();
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     pending_.done.push_back(Acknowledgement{kept, std::move(done)});
     return step(*core_, now, &pending_.batch);
   }
@@ -79,7 +78,7 @@ class Sequencer {
   // To look at the core.
   template <typename F>
   auto Look(F&& look) const {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     return look(static_cast<const Core&>(*core_));
   }
 
@@ -122,21 +121,21 @@ class Sequencer {
   Status Write(Batch* batch);
   void AwaitSync(bool wanted, std::vector<Acknowledgement> done);
   Status Trouble() const;
-  bool TellTrouble() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TellTrouble() BROOD_REQUIRES(mutex_);
   void OnSync(const Result<uint64_t>& through);
 
-  mutable absl::Mutex mutex_;
-  Core* const core_ ABSL_PT_GUARDED_BY(mutex_);
+  mutable Mutex mutex_;
+  Core* const core_ BROOD_PT_GUARDED_BY(mutex_);
   Journal* const journal_;               // used by the committer, and to sync
   EnvironmentFile* const environments_;  // likewise
   const Clock* const clock_;
   CommitListener* const listener_;
-  Pending pending_ ABSL_GUARDED_BY(mutex_);
-  bool committing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool recover_ ABSL_GUARDED_BY(mutex_) = false;
-  int64_t deadline_ ABSL_GUARDED_BY(mutex_) = INT64_MAX;
-  int64_t next_check_ns_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);  // for a sync, by cursor
+  Pending pending_ BROOD_GUARDED_BY(mutex_);
+  bool committing_ BROOD_GUARDED_BY(mutex_) = false;
+  bool recover_ BROOD_GUARDED_BY(mutex_) = false;
+  int64_t deadline_ BROOD_GUARDED_BY(mutex_) = INT64_MAX;
+  int64_t next_check_ns_ BROOD_GUARDED_BY(mutex_) = 0;
+  std::deque<Waiting> waiting_ BROOD_GUARDED_BY(mutex_);  // for a sync, by cursor
 
   // The committer's own.
   Batch held_;  // could not be written

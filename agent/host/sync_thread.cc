@@ -15,15 +15,17 @@ SyncThread::SyncThread(Journal* journal, EnvironmentFile* environments, Done don
 
 void SyncThread::Stop() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     ending_ = true;
+    due_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
 }
 
 void SyncThread::Want() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   wanted_ = true;
+  due_.NotifyAll();
 }
 
 // Environments first: a job that is in the journal has its own.
@@ -37,11 +39,8 @@ Result<uint64_t> SyncThread::Sync() {
 void SyncThread::Run() {
   for (;;) {
     {
-      const auto due = [this] {
-        mutex_.AssertReaderHeld();
-        return wanted_ || ending_;
-      };
-      const absl::MutexLock lock(&mutex_, absl::Condition(&due));
+      const MutexLock lock(&mutex_);
+      while (!wanted_ && !ending_) due_.Wait(&mutex_);
       if (ending_) return;
       wanted_ = false;
     }

@@ -4,11 +4,10 @@
 #include <functional>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "agent/journal/environment_file.h"
 #include "agent/journal/journal.h"
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 
 namespace brood {
 
@@ -37,9 +36,10 @@ class SyncThread {
   Journal* const journal_;
   EnvironmentFile* const environments_;
   const Done done_;
-  absl::Mutex mutex_;
-  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  Mutex mutex_;
+  CondVar due_;  // wanted or ending
+  bool wanted_ BROOD_GUARDED_BY(mutex_) = false;
+  bool ending_ BROOD_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -4,6 +4,8 @@
 // not built for it: every absl::Mutex looks like a race there.)
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 
 #ifdef __clang__
@@ -14,6 +16,8 @@
 
 // The member may be used only while that mutex is held.
 #define BROOD_GUARDED_BY(mutex) BROOD_THREAD_ATTRIBUTE(guarded_by(mutex))
+// What the pointer points to may be used only while that mutex is held.
+#define BROOD_PT_GUARDED_BY(mutex) BROOD_THREAD_ATTRIBUTE(pt_guarded_by(mutex))
 // The function may be called only while that mutex is held.
 #define BROOD_REQUIRES(mutex) BROOD_THREAD_ATTRIBUTE(requires_capability(mutex))
 // The function may be called only while that mutex is not held.
@@ -27,6 +31,7 @@ class BROOD_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
   void Unlock() BROOD_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
 
  private:
+  friend class CondVar;
   std::mutex mutex_;
 };
 
@@ -43,6 +48,28 @@ class BROOD_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
 
  private:
   Mutex* const mutex_;
+};
+
+// To wait, with a mutex held, until another thread says that what it guards has changed. Both waits
+// give the mutex up meanwhile, and may come back without a reason: look again.
+class CondVar {
+ public:
+  void Wait(Mutex* mutex) BROOD_REQUIRES(mutex) {
+    std::unique_lock<std::mutex> held(mutex->mutex_, std::adopt_lock);
+    changed_.wait(held);
+    held.release();
+  }
+  // False once the time has come.
+  bool WaitUntil(Mutex* mutex, std::chrono::steady_clock::time_point time) BROOD_REQUIRES(mutex) {
+    std::unique_lock<std::mutex> held(mutex->mutex_, std::adopt_lock);
+    const bool changed = changed_.wait_until(held, time) == std::cv_status::no_timeout;
+    held.release();
+    return changed;
+  }
+  void NotifyAll() { changed_.notify_all(); }
+
+ private:
+  std::condition_variable changed_;
 };
 
 }  // namespace brood

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -31,6 +32,32 @@ bool EndsWith(const std::string& text, const std::string& end) {
 
 class SequencerTest : public ::testing::Test, public CommitListener {
  protected:
+  // Whoever waits looks again when it is over.
+  class BROOD_THREAD_ATTRIBUTE(scoped_lockable) Locked {
+   public:
+    explicit Locked(SequencerTest* test) BROOD_THREAD_ATTRIBUTE(acquire_capability(test->mutex_))
+        : test_(test) {
+      test_->mutex_.Lock();
+    }
+    ~Locked() BROOD_THREAD_ATTRIBUTE(release_capability()) {
+      test_->changed_.NotifyAll();
+      test_->mutex_.Unlock();
+    }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+   private:
+    SequencerTest* const test_;
+  };
+  template <typename Condition>
+  bool Await(const Condition& condition) BROOD_REQUIRES(mutex_) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition()) {
+      if (!changed_.WaitUntil(&mutex_, end)) return condition();
+    }
+    return true;
+  }
+
   void SetUp() override {
     Journal::Options options;
     options.files = &files_;
@@ -68,11 +95,11 @@ class SequencerTest : public ::testing::Test, public CommitListener {
   }
 
   void OnPublished(const std::vector<JournalRecord>& records, bool) override {
-    const absl::MutexLock lock(&mutex_);
+    const Locked lock(this);
     published_ += records.size();
   }
   void OnEffects(std::vector<Effect> effects) override {
-    const absl::MutexLock lock(&mutex_);
+    const Locked lock(this);
     for (const Effect& effect : effects) {
       if (const auto* const start = std::get_if<StartJobEffect>(&effect))
         Tell("start " + start->job.job_id());
@@ -81,12 +108,12 @@ class SequencerTest : public ::testing::Test, public CommitListener {
   }
   void OnDeadline(int64_t) override {}
   void OnJournalTrouble(const Status& trouble) override {
-    const absl::MutexLock lock(&mutex_);
+    const Locked lock(this);
     troubles_.push_back(trouble ? trouble->reason : "");
   }
   void OnMore() override { sequencer_->Commit(); }
 
-  void Tell(const std::string& what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  void Tell(const std::string& what) {
     told_.push_back(what);
     disk_calls_.push_back(files_.Count());
   }
@@ -104,7 +131,7 @@ class SequencerTest : public ::testing::Test, public CommitListener {
         },
         durable ? Sequencer::Kept::kOnDisk : Sequencer::Kept::kWritten,
         [this, id](const Status& failed) {
-          const absl::MutexLock lock(&mutex_);
+          const Locked lock(this);
           Tell(id + (failed ? " " + failed->reason : " kept"));
         });
     sequencer_->Commit();
@@ -122,52 +149,41 @@ class SequencerTest : public ::testing::Test, public CommitListener {
   }
 
   std::vector<std::string> Told() {
-    const absl::MutexLock lock(&mutex_);
+    const Locked lock(this);
     return told_;
   }
   // Waits until it has been told of so much.
   std::vector<std::string> Told(size_t count) {
-    const absl::MutexLock lock(&mutex_);
-    const auto enough = [this, count] {
-      mutex_.AssertReaderHeld();
-      return told_.size() >= count;
-    };
-    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20)));
+    const Locked lock(this);
+    EXPECT_TRUE(Await([&] { return told_.size() >= count; }));
     return told_;
   }
   void AwaitTold(const std::string& what) {
-    const absl::MutexLock lock(&mutex_);
-    const auto told = [&] {
-      mutex_.AssertReaderHeld();
-      return std::find(told_.begin(), told_.end(), what) != told_.end();
-    };
-    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&told), absl::Seconds(20))) << what;
+    const Locked lock(this);
+    EXPECT_TRUE(Await([&] { return std::find(told_.begin(), told_.end(), what) != told_.end(); }))
+        << what;
   }
   // From here on a sync of a segment waits for Release.
   void Block() {
     {
-      const absl::MutexLock lock(&mutex_);
+      const Locked lock(this);
       blocked_ = true;
     }
     files_.Judge([this](const Call& call) {
       if (call.what != What::kSync || !EndsWith(call.path, ".log")) return 0;
-      const absl::MutexLock lock(&mutex_);
+      const Locked lock(this);
       ++in_sync_;
-      mutex_.Await(absl::Condition(
-          +[](bool* blocked) { return !*blocked; }, &blocked_));
+      changed_.NotifyAll();
+      EXPECT_TRUE(Await([this] { return !blocked_; }));
       return 0;
     });
   }
   void AwaitSyncs(int count) {
-    const absl::MutexLock lock(&mutex_);
-    const auto begun = [this, count] {
-      mutex_.AssertReaderHeld();
-      return in_sync_ >= count;
-    };
-    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&begun), absl::Seconds(20)));
+    const Locked lock(this);
+    EXPECT_TRUE(Await([&] { return in_sync_ >= count; }));
   }
   void Release() {
-    const absl::MutexLock lock(&mutex_);
+    const Locked lock(this);
     blocked_ = false;
   }
   void Fail(What what, const std::string& name, int error) {
@@ -182,7 +198,8 @@ class SequencerTest : public ::testing::Test, public CommitListener {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<EnvironmentFile> environments_;
   std::unique_ptr<Core> core_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar changed_;
   std::vector<std::string> told_;
   std::vector<size_t> disk_calls_;  // that were done when it was told
   std::vector<std::string> troubles_;
@@ -246,7 +263,7 @@ TEST_F(SequencerTest, OfManyAtOnceNothingIsSaidOrStartedBeforeItsSync) {
   EXPECT_EQ(Told(180).size(), 180u);
   // How many calls the disk had done by then was noted with each.
   const std::vector<Call> done = files_.done();
-  const absl::MutexLock lock(&mutex_);
+  const Locked lock(this);
   for (size_t i = 0; i < told_.size(); ++i) {
     const bool start = told_[i].rfind("start ", 0) == 0;
     const std::string id = told_[i].substr(start ? 6 : 0, told_[i].find('.') + 1 - (start ? 6 : 0));
