@@ -15,8 +15,8 @@
 namespace brood {
 namespace {
 
-// Four short lines.
-constexpr size_t kEpochFileBytesMax = 512;
+// Four short lines, and two numbers for each epoch that is remembered.
+constexpr size_t kEpochFileBytesMax = 4'096;
 
 Error Damaged(const std::string& path) {
   Error error;
@@ -45,22 +45,32 @@ Result<EpochFile> ReadEpochFile(const std::string& directory) {
   EpochFile file;
   std::string title, id_word, epoch_word, boot_word;
   uint32_t version = 0;
-  text >> title >> version >> id_word >> file.journal_id >> epoch_word >> file.epoch >> boot_word >>
+  uint64_t epoch = 0;
+  text >> title >> version >> id_word >> file.journal_id >> epoch_word >> epoch >> boot_word >>
       file.boot_id;
   if (!text || title != "brood-journal" || version != kJournalFormatVersion || id_word != "id" ||
-      epoch_word != "epoch" || boot_word != "boot" || !IsJournalId(file.journal_id) ||
-      file.epoch == 0) {
+      epoch_word != "epoch" || boot_word != "boot" || !IsJournalId(file.journal_id) || epoch == 0) {
     return Damaged(path);
   }
+  std::string word;
+  while (text >> word) {
+    Epochs::Begin begin;
+    text >> begin.epoch >> begin.after;
+    if (!text || word != "began" || begin.epoch > epoch) return Damaged(path);
+    file.epochs.Restore(begin);
+  }
+  file.epochs.set_present(epoch);
   return file;
 }
 
 Status WriteEpochFile(JournalFiles* files, const std::string& directory, const EpochFile& file) {
   const std::string path = directory + "/epoch";
   const std::string fresh = path + ".new";
-  const std::string text = "brood-journal " + std::to_string(kJournalFormatVersion) + "\nid " +
-                           file.journal_id + "\nepoch " + std::to_string(file.epoch) + "\nboot " +
-                           file.boot_id + "\n";
+  std::string text = "brood-journal " + std::to_string(kJournalFormatVersion) + "\nid " +
+                     file.journal_id + "\nepoch " + std::to_string(file.epochs.present()) +
+                     "\nboot " + file.boot_id + "\n";
+  for (const Epochs::Begin& begin : file.epochs.begins())
+    text += "began " + std::to_string(begin.epoch) + " " + std::to_string(begin.after) + "\n";
   std::shared_ptr<JournalFile> out;
   size_t written = 0;
   int error = files->Open(fresh, JournalFiles::Make::kEmpty, &out);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "agent/journal/epochs.h"
 #include "agent/journal/journal_files.h"
 #include "common/base/error.h"
 
@@ -13,8 +14,8 @@ namespace brood {
 // cursors.
 struct EpochFile {
   std::string journal_id;  // 16 hex digits
-  uint64_t epoch = 0;      // from 1
-  std::string boot_id;     // when the epoch began
+  Epochs epochs;
+  std::string boot_id;  // when the epoch began
 };
 
 // NOT_FOUND if there is none, DATA_LOSS if it cannot be understood.

@@ -38,7 +38,8 @@ class FileJournal final : public Journal {
   uint64_t head() const override { return head_.load(std::memory_order_acquire); }
   uint64_t oldest() const override { return oldest_.load(std::memory_order_acquire); }
   const std::string& id() const override { return epoch_.journal_id; }
-  uint64_t epoch() const override { return epoch_.epoch; }
+  uint64_t epoch() const override { return epoch_.epochs.present(); }
+  uint64_t KeptOf(uint64_t epoch) const override { return epoch_.epochs.KeptOf(epoch, head()); }
   Status WriteSnapshot(uint64_t cursor, const std::vector<std::string>& parts) override;
   uint64_t restored_cursor() const override { return restored_cursor_; }
   Status ReadSnapshot(const std::function<void(std::string_view part)>& sink) const override;
@@ -72,7 +73,7 @@ class FileJournal final : public Journal {
                                uint64_t* size) const;
   Status LoadHeader(const std::string& path, uint64_t first_cursor, uint64_t next_cursor);
   Status LoadSegment(const std::string& path, uint64_t first_cursor, bool last);
-  Status BeginEpoch();
+  Status BeginEpoch(uint64_t after);
   Status BeginSegment();
   Status WriteAgain();
   void MarkSynced(uint64_t cursor) BROOD_REQUIRES(sync_mutex_);

@@ -87,12 +87,12 @@ Result<std::unique_ptr<Journal>> FileJournal::Open(const std::string& directory,
       new FileJournal(directory, options, *std::move(lock), std::move(file)));
   journal->other_boot_ = other_boot;
   if (is_new) {
-    if (Status bad = journal->BeginEpoch()) return *std::move(bad);
+    if (Status bad = journal->BeginEpoch(0)) return *std::move(bad);
   }
   if (Status bad = journal->Load()) return *std::move(bad);
   // Last: who dies before it finds the traces of the other boot again.
   if (other_boot) {
-    if (Status bad = journal->BeginEpoch()) return *std::move(bad);
+    if (Status bad = journal->BeginEpoch(journal->head_)) return *std::move(bad);
   }
   journal->no_spare_ = SegmentWriter::MakeSpare(journal->files(), directory, options.segment_bytes);
   return std::unique_ptr<Journal>(std::move(journal));
@@ -105,8 +105,8 @@ FileJournal::FileJournal(std::string directory, Options options, UniqueFd lock, 
       epoch_(std::move(epoch)),
       tail_(options.tail_bytes) {}
 
-Status FileJournal::BeginEpoch() {
-  ++epoch_.epoch;
+Status FileJournal::BeginEpoch(uint64_t after) {
+  epoch_.epochs.BeginAfter(after);
   return WriteEpochFile(files(), directory_, epoch_);
 }
 
@@ -196,9 +196,9 @@ Result<UniqueFd> FileJournal::OpenSegment(const std::string& path, uint64_t firs
   if (header.first_cursor != first_cursor) {
     return Damage(path, "its name and its header state different cursors");
   }
-  if (header.epoch > epoch_.epoch) {
+  if (header.epoch > epoch()) {
     return Damage(path, "it is of epoch " + std::to_string(header.epoch) +
-                            ", the file 'epoch' of " + std::to_string(epoch_.epoch));
+                            ", the file 'epoch' of " + std::to_string(epoch()));
   }
   *size = static_cast<uint64_t>(status.st_size);
   return fd;
@@ -242,7 +242,7 @@ Status FileJournal::LoadSegment(const std::string& path, uint64_t first_cursor, 
       if (Planted(Bug::kNoEpochAtCut)) break;
       // First the epoch: a cut that is not told of must not be.
       if (!other_boot_) {
-        if (Status bad = BeginEpoch()) return bad;
+        if (Status bad = BeginEpoch(reader.cursor() - 1)) return bad;
       }
       break;
     }

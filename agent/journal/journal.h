@@ -104,6 +104,9 @@ class Journal {
   // Grows with every boot and every cut of a torn tail: cursors of different
   // epochs may name different events.
   virtual uint64_t epoch() const = 0;
+  // The last cursor that names now what it named in that epoch; 0 if there is none, or none is
+  // known. Thread-safe.
+  virtual uint64_t KeptOf(uint64_t epoch) const = 0;
 };
 
 }  // namespace brood

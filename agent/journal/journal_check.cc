@@ -32,7 +32,7 @@ class Check {
     Result<EpochFile> epoch = ReadEpochFile(directory_);
     if (!epoch) return epoch.error();
     journal_id_ = epoch->journal_id;
-    out_ << "journal " << journal_id_ << ", epoch " << epoch->epoch << "\n";
+    out_ << "journal " << journal_id_ << ", epoch " << epoch->epochs.present() << "\n";
     // In this order: what an agent writes meanwhile is only ever ahead of what is compared with it.
     Result<std::vector<uint64_t>> snapshots = ListNumbered(directory_, kSnapshotSuffix);
     if (!snapshots) return snapshots.error();

@@ -36,6 +36,16 @@ Result<uint64_t> CursorOf(const std::string& resume_token, const Journal& journa
                  "resume_token: it lies past the journal's head; begin without one",
                  "resume_token"};
   }
+  // Cursor 0 is before all events, in every epoch.
+  if (const uint64_t kept = journal.KeptOf(token->epoch); token->cursor > kept) {
+    ResumeToken last{token->journal_id, journal.epoch(), kept};
+    return Error{
+        ErrorCode::kOutOfRange, "EVENTS_LOST",
+        absl::StrCat("resume_token: the host has lost events that this reader was handed, ",
+                     "as a loss of power may do; after the last that it kept go on with '",
+                     FormatResumeToken(last), "'"),
+        "resume_token"};
+  }
   return token->cursor;
 }
 

@@ -21,7 +21,8 @@ std::string FormatResumeToken(const ResumeToken& token);
 Result<ResumeToken> ParseResumeToken(const std::string& text);
 
 // The place in this journal that a token stands for: INVALID_ARGUMENT if it is of another one,
-// OUT_OF_RANGE if it lies past the head.
+// OUT_OF_RANGE if it lies past the head, or if the cursor names another event since a loss of
+// power.
 Result<uint64_t> CursorOf(const std::string& resume_token, const Journal& journal);
 
 }  // namespace brood

@@ -25,7 +25,7 @@ AgentJournal::AgentJournal(World* world, const std::string& boot_id) : world_(wo
   JournalFile& file = world_->disk.journal;
   // A new epoch begins before the tail is cut.
   if (file.torn || file.boot_id != boot_id) {
-    ++file.epoch;
+    file.epochs.BeginAfter(file.records.size());
     world_->kernel.KillPoint();
     file.boot_id = boot_id;
     file.torn = false;

@@ -25,7 +25,8 @@ class AgentJournal {
   uint64_t Sync();
   void Read(uint64_t after, const Sink& sink) const;
   uint64_t head() const { return head_; }
-  uint64_t epoch() const { return world_->disk.journal.epoch; }
+  uint64_t epoch() const { return world_->disk.journal.epochs.present(); }
+  uint64_t KeptOf(uint64_t epoch) const { return world_->disk.journal.epochs.KeptOf(epoch, head_); }
 
  private:
   void Show(const JournalRecord& record) const;

@@ -202,7 +202,7 @@ void Clients::Resume(size_t index) {
   };
   if (world_->agent_program == nullptr || !world_->agent_program->serves()) return later();
   const AgentJournal& journal = world_->agent_program->journal();
-  if (watcher.cursor > journal.head() || watcher.epoch > journal.epoch()) {
+  if (watcher.cursor > journal.KeptOf(watcher.epoch)) {
     // OUT_OF_RANGE: it says so to its own, and begins anew.
     kernel_->Count(Sometimes::kWatcherBeginsAnew);
     watcher.cursor = 0;
@@ -256,7 +256,9 @@ bool Clients::Done() const {
     if (!job->view.cleaned()) return false;
   }
   for (const Watcher& watcher : watchers_) {
-    if (watcher.cursor != agent->journal().head()) return false;
+    // One that has not come back may hold a cursor that another event has now.
+    if (watcher.connected_to != agent->incarnation() || watcher.cursor != agent->journal().head())
+      return false;
   }
   return true;
 }
@@ -279,8 +281,6 @@ void Clients::Tell(chaos::Observed* observed, std::vector<std::string>* breaches
   for (const auto& [id, plan] : world_->plans) observed->plans[id] = plan.told;
   observed->acknowledged = acknowledged_;
   const std::vector<JournalRecord>& records = world_->disk.journal.records;
-  // A token does not tell yet where its epoch was cut: who has read what is gone is not told.
-  if (kernel_->boots() > 0) return;
   for (size_t i = 0; i < watchers_.size(); ++i) {
     std::vector<uint64_t>& cursors = observed->watchers.emplace_back();
     for (const auto& [cursor, checksum] : watchers_[i].seen) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/core/effect.h"
+#include "agent/journal/epochs.h"
 #include "agent/journal/journal.h"
 #include "agent/outbox/note.h"
 #include "agent/outbox/slot_file.h"
@@ -61,7 +62,7 @@ struct ParentFolder {
 };
 
 struct JournalFile {
-  uint64_t epoch = 0;
+  Epochs epochs;
   std::string boot_id;
   bool torn = false;  // a part of a record stands at the end
   size_t synced = 0;  // records that a loss of power cannot take
@@ -72,6 +73,7 @@ struct JournalFile {
 struct Disk {
   bool full = false;
   JournalFile journal;
+  int folders_boot = 0;  // the boot whose supervisors and parents have folders
   uint64_t agent_incarnation = 0;
   std::map<uint64_t, std::shared_ptr<NotesFile>> supervisors;
   std::map<ParentKey, std::shared_ptr<ParentFolder>> parents;

@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/journal/epochs.h"
 #include "agent/journal/file_journal.h"
 #include "agent/journal/journal_format.h"
 
@@ -210,6 +211,42 @@ TEST_F(JournalTest, AnotherBootBeginsAnotherEpoch) {
   EXPECT_EQ(Open({}, "boot-1")->epoch(), 1U);
   EXPECT_EQ(Open({}, "boot-2")->epoch(), 2U);
   EXPECT_EQ(Open({}, "boot-2")->epoch(), 2U);
+}
+
+TEST_F(JournalTest, ACursorThatAnotherEventHasNowIsKnownByItsEpoch) {
+  {
+    const auto journal = Open({}, "boot-1");
+    ASSERT_FALSE(journal->Append(Batch(1, 5)));
+  }
+  const fs::path segment = Segments()[0];
+  const std::string five = Bytes(segment);
+  {
+    const auto journal = Open({}, "boot-1");
+    ASSERT_FALSE(journal->Append(Batch(6, 3)));
+    EXPECT_EQ(journal->KeptOf(1), 8U);
+  }
+  // The power takes the last three, which readers had.
+  WriteBytes(segment, five);
+  {
+    const auto journal = Open({}, "boot-2");
+    ASSERT_FALSE(journal->Append(Batch(6, 4)));
+    EXPECT_EQ(journal->KeptOf(1), 5U);
+    EXPECT_EQ(journal->KeptOf(2), 9U);
+    EXPECT_EQ(journal->KeptOf(3), 0U) << "it is not of this journal's past";
+  }
+  const auto journal = Open({}, "boot-3");
+  EXPECT_EQ(journal->KeptOf(1), 5U);
+  EXPECT_EQ(journal->KeptOf(2), 9U);
+}
+
+TEST_F(JournalTest, AnEpochLongAgoIsForgottenAndNotGuessed) {
+  for (size_t boot = 0; boot <= Epochs::kBeginsMax; ++boot) {
+    const auto journal = Open({}, "boot-" + std::to_string(boot));
+    ASSERT_FALSE(journal->Append(Batch(boot + 1, 1)));
+  }
+  const auto journal = Open({}, "boot-last");
+  EXPECT_EQ(journal->KeptOf(1), 0U);
+  EXPECT_EQ(journal->KeptOf(2), 2U);
 }
 
 TEST_F(JournalTest, CutsATornTailAtEveryByteOfTheLastRecordAndBeginsAnEpoch) {
