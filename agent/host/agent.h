@@ -117,6 +117,7 @@ class Agent final : public CommitListener,
                      std::function<void(const WaitStatus&)> ended) override;
   void ReadSupervisorNotes() override { supervisor_->ReadNotes(); }
   void ReadOlderSupervisorNotes() override;
+  bool HoldsOtherBoot() override;
   void DropOtherBoot() override;
   std::shared_ptr<Life> FindLife(const ParentKey& key) const override { return Link(key); }
   std::vector<std::shared_ptr<Life>> ListLives() const override;
@@ -132,6 +133,7 @@ class Agent final : public CommitListener,
   // The job fails to start; `failed` says why.
   void RefuseStart(const internal::v1::StartJob& job, FailedFact failed);
   void FindOutputs();
+  void WriteBoot() const;
   void EndRound();
   void RecoverLater();
   // Makes the control groups that a job's limits need; false if the job cannot be started so.

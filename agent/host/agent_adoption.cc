@@ -3,7 +3,10 @@
 // The host as Lives sees it: processes, the supervisors' notes, links to lives of parents.
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +67,27 @@ void Agent::ReadOlderSupervisorNotes() {
   }
 }
 
+// The boot whose folders are here stands in the file `boot`.
+bool Agent::HoldsOtherBoot() {
+  std::string boot;
+  if (!(std::ifstream(options_.state_directory + "/boot") >> boot)) {
+    WriteBoot();
+    return false;
+  }
+  return boot != ReadBootId();
+}
+
+// As a whole or not at all: from half an id the next agent would take those who live for gone.
+void Agent::WriteBoot() const {
+  const std::string path = options_.state_directory + "/boot";
+  const std::string fresh = path + ".new";
+  if (!(std::ofstream(fresh) << ReadBootId() << "\n"
+                             << std::flush) ||
+      ::rename(fresh.c_str(), path.c_str()) != 0) {
+    spdlog::warn("the file '{}' cannot be written: {}", path, ErrnoError(errno, "rename").message);
+  }
+}
+
 void Agent::DropOtherBoot() {
   std::error_code ignored;
   for (const uint64_t incarnation : SupervisorLink::ListIncarnations(options_.state_directory)) {
@@ -73,6 +97,8 @@ void Agent::DropOtherBoot() {
   }
   std::filesystem::directory_iterator folders(options_.state_directory + "/parents", ignored);
   for (const auto& folder : folders) std::filesystem::remove_all(folder.path(), ignored);
+  // Last: who dies before it removes them again.
+  WriteBoot();
 }
 
 std::vector<std::shared_ptr<Life>> Agent::ListLives() const {

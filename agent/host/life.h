@@ -80,7 +80,10 @@ class LifeHost {
   // What the supervisor noted so far, or those before it: to Lives::OnSupervisorNote.
   virtual void ReadSupervisorNotes() = 0;
   virtual void ReadOlderSupervisorNotes() = 0;
-  // Removes, now, what supervisors and parents of another boot of the host have left.
+  // What supervisors and parents have left here is of another boot of the host, whatever the
+  // journal knows: a loss of power may have taken all events, and keys then come again.
+  virtual bool HoldsOtherBoot() = 0;
+  // Removes it, now.
   virtual void DropOtherBoot() = 0;
 
   // The lives that are held. Null if that one is not.

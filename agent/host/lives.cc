@@ -48,7 +48,7 @@ void Lives::AdoptEnded() {
 std::vector<ParentKey> Lives::AdoptFound() {
   bool after_boot = false;
   host_->LookAtCore([&](const Core& core) { after_boot = core.IsAfterBoot(); });
-  if (after_boot) {
+  if (after_boot || host_->HoldsOtherBoot()) {
     // Before it is in the journal that the boot is over: the next agent would believe the notes.
     host_->DropOtherBoot();
     return {};

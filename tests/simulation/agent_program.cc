@@ -241,12 +241,16 @@ void AgentProgram::ReadOlderSupervisorNotes() {
   }
 }
 
+bool AgentProgram::HoldsOtherBoot() { return world_->disk.folders_boot != kernel_->boots(); }
+
 void AgentProgram::DropOtherBoot() {
-  kernel_->Count(Sometimes::kOtherBootEnded);
+  if (!world_->disk.parents.empty()) kernel_->Count(Sometimes::kOtherBootEnded);
   std::erase_if(world_->disk.supervisors,
                 [this](const auto& entry) { return entry.first != supervisor_incarnation_; });
   kernel_->KillPoint();
   world_->disk.parents.clear();
+  kernel_->KillPoint();
+  world_->disk.folders_boot = kernel_->boots();
 }
 
 std::optional<int32_t> AgentProgram::FindParentOf(int32_t pid, int64_t start_ns) const {

@@ -59,6 +59,7 @@ class AgentProgram final : public Program, public LifeHost {
                      std::function<void(const WaitStatus&)> ended) override;
   void ReadSupervisorNotes() override;
   void ReadOlderSupervisorNotes() override;
+  bool HoldsOtherBoot() override;
   void DropOtherBoot() override;
   std::shared_ptr<Life> FindLife(const ParentKey& key) const override { return Link(key); }
   std::vector<std::shared_ptr<Life>> ListLives() const override;
