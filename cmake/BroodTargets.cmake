@@ -4,8 +4,12 @@ function(_brood_common name)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE brood_warnings PUBLIC brood_sanitizers Threads::Threads)
   # Points and planted bugs are in what runs on a host only.
-  if(BROOD_FAILPOINTS AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${PROJECT_SOURCE_DIR}/(agent|common)")
-    target_compile_definitions(${name} PRIVATE BROOD_FAILPOINTS)
+  if(BROOD_FAILPOINTS)
+    # Relative: the path of the source may hold what means something in a pattern, as "c++" does.
+    file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+    if(folder MATCHES "^(agent|common)(/|$)")
+      target_compile_definitions(${name} PRIVATE BROOD_FAILPOINTS)
+    endif()
   endif()
 endfunction()
 
