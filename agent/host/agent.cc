@@ -16,6 +16,7 @@
 #include "agent/host/default_environment.h"
 #include "agent/host/note_facts.h"
 #include "agent/host/process_listing.h"
+#include "agent/process/process_limit.h"
 #include "common/base/failpoint.h"
 #include "common/base/paths.h"
 #include "common/base/unique_fd.h"

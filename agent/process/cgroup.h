@@ -55,6 +55,24 @@ class CgroupFolder {
   std::string path_;
 };
 
+// Removes the group of either version at that path, and the groups below it. UNAVAILABLE (EBUSY)
+// while processes live in them; nothing to do where there is none.
+Status RemoveGroups(const std::string& path);
+
+// Removes what processes that have died left in that folder while they ended a tree or tried what
+// they may do: groups brood-end-PID… and brood-probe-PID. Who lives is let be, and so is a group
+// that somebody lives in.
+void RemoveAbandonedGroups(const std::string& folder);
+
+// A file of the kernel's, whole, and what is written to one at once.
+Result<std::string> ReadControlFile(const std::string& path);
+Status WriteControlFile(const std::string& path, const std::string& text);
+
+// Switches the controllers on for groups below that version 2 group. Where its own processes are
+// in the way, and it is this one alone, moves it into a group below, brood-agent. False if it
+// cannot be done; then nothing has changed.
+bool EnableControllers(const std::string& group, const std::vector<std::string>& controllers);
+
 // The mount point and own group in the texts of /proc/self/mountinfo and
 // /proc/self/cgroup, put together: of cgroup2, or of the version 1 hierarchy with
 // that controller. Empty if there is none to be seen.

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/process/limit_groups.h"
 
-#include <dirent.h>
-#include <linux/capability.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "agent/process/cgroup.h"
@@ -20,29 +18,25 @@
 namespace brood {
 namespace {
 
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+// Behind the prefix, where a job's group has its number.
+constexpr char kProbe[] = "probe";
 
-bool WriteText(const std::string& path, const std::string& text) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "we"), std::fclose);
-  if (!file) return false;
-  std::setbuf(file.get(), nullptr);
-  return std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
+// Nothing where it cannot be read.
+std::string TextOf(const std::string& path) {
+  Result<std::string> text = ReadControlFile(path);
+  return text.ok() ? *std::move(text) : std::string();
 }
 
 bool CanWrite(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
 
-// A group can be made there, and has that file to write the limit to.
-bool CanLimit(const std::string& folder, const std::string& file) {
+// A group can be made there, and has that file to write the limit to. `probe`: the name of one to
+// try it with; who tried before may have died and left it.
+bool CanLimit(const std::string& folder, const std::string& probe, const std::string& file) {
   if (folder.empty()) return false;
-  const std::string probe = folder + "/brood-probe-limit-" + std::to_string(::getpid());
-  if (::mkdir(probe.c_str(), 0755) != 0) return false;
-  const bool can = CanWrite(probe + "/" + file) && CanWrite(probe + "/cgroup.procs");
-  return ::rmdir(probe.c_str()) == 0 && can;
+  const std::string group = folder + "/" + probe;
+  if (::mkdir(group.c_str(), 0755) != 0 && errno != EEXIST) return false;
+  const bool can = CanWrite(group + "/" + file) && CanWrite(group + "/cgroup.procs");
+  return ::rmdir(group.c_str()) == 0 && can;
 }
 
 // The number after the word at the beginning of a line; 0 if there is none.
@@ -57,47 +51,36 @@ uint64_t CountOf(const std::string& text, const std::string& word) {
   return 0;
 }
 
-Error CannotHold(const std::string& what) {
-  return ErrnoError(errno, "hold the job to its limits: cannot " + what);
-}
+constexpr char kCannotHold[] = "hold the job to its limits: cannot ";
+
+Error CannotHold(const std::string& what) { return ErrnoError(errno, kCannotHold + what); }
 
 }  // namespace
 
-bool EnableControllers(const std::string& group, const std::vector<std::string>& controllers) {
-  std::string wanted;
-  for (const std::string& controller : controllers)
-    wanted += (wanted.empty() ? "+" : " +") + controller;
-  const std::string control = group + "/cgroup.subtree_control";
-  if (WriteText(control, wanted)) return true;
-  if (errno != EBUSY) return false;
-  // A group with processes of its own has no controllers below: move away, if that is us alone.
-  const std::string self = std::to_string(::getpid());
-  if (ReadText(group + "/cgroup.procs") != self + "\n") return false;
-  const std::string leaf = group + "/brood-agent";
-  if (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST) return false;
-  if (WriteText(leaf + "/cgroup.procs", self) && WriteText(control, wanted)) return true;
-  WriteText(group + "/cgroup.procs", self);
-  ::rmdir(leaf.c_str());
+bool WasKilledAtLimit(const std::string& group) {
+  // The kernel counts whom it has killed also where it was the host that had no more memory: then
+  // the limit of the group was not reached.
+  if (CountOf(TextOf(group + "/memory.events"), "oom_kill") > 0) {
+    const std::string local = TextOf(group + "/memory.events.local");  // from Linux 5.2 on
+    return CountOf(local.empty() ? TextOf(group + "/memory.events") : local, "oom") > 0;
+  }
+  if (CountOf(TextOf(group + "/memory.oom_control"), "oom_kill") == 0) return false;
+  // With swap counted both have the same limit, and that of the two is the one that is reached.
+  for (const char* const file : {"/memory.failcnt", "/memory.memsw.failcnt"}) {
+    uint64_t count = 0;
+    if (std::istringstream(TextOf(group + file)) >> count && count > 0) return true;
+  }
   return false;
-}
-
-bool ProcessLimitBinds() {
-  if (::geteuid() == 0 || ::getuid() == 0) return false;
-  __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct sets[2] = {};
-  if (::syscall(SYS_capget, &head, sets) != 0) return false;
-  constexpr uint32_t kExceeds = (1u << CAP_SYS_RESOURCE) | (1u << CAP_SYS_ADMIN);
-  return (sets[0].effective & kExceeds) == 0;
 }
 
 LimitGroups::LimitGroups(std::string owner, std::string record)
     : prefix_("brood-" + std::move(owner) + "-"), record_(std::move(record)) {
-  const std::string mounts = ReadText("/proc/self/mountinfo");
-  const std::string groups = ReadText("/proc/self/cgroup");
+  const std::string mounts = TextOf("/proc/self/mountinfo");
+  const std::string groups = TextOf("/proc/self/cgroup");
   const std::string memory = OwnCgroupPath(mounts, groups, "memory");
   const std::string processes = OwnCgroupPath(mounts, groups, "pids");
-  if (CanLimit(memory, "memory.limit_in_bytes")) memory_folder_ = memory;
-  if (CanLimit(processes, "pids.max")) process_folder_ = processes;
+  if (CanLimit(memory, prefix_ + kProbe, "memory.limit_in_bytes")) memory_folder_ = memory;
+  if (CanLimit(processes, prefix_ + kProbe, "pids.max")) process_folder_ = processes;
   if (memory_folder_.empty() && process_folder_.empty())
     FindVersion2(OwnCgroupPath(mounts, groups));
   FindEarlier();
@@ -106,24 +89,29 @@ LimitGroups::LimitGroups(std::string owner, std::string record)
 void LimitGroups::FindVersion2(const std::string& own) {
   if (own.empty()) return;
   std::vector<std::string> there;
-  std::istringstream names(ReadText(own + "/cgroup.controllers"));
+  std::istringstream names(TextOf(own + "/cgroup.controllers"));
   for (std::string name; names >> name;) {
     if (name == "memory" || name == "pids") there.push_back(name);
   }
   if (there.empty() || !EnableControllers(own, there)) return;
-  if (CanLimit(own, "memory.max")) memory_folder_ = own;
-  if (CanLimit(own, "pids.max")) process_folder_ = own;
+  if (CanLimit(own, prefix_ + kProbe, "memory.max")) memory_folder_ = own;
+  if (CanLimit(own, prefix_ + kProbe, "pids.max")) process_folder_ = own;
   version2_ = bounds_memory() || bounds_processes();
 }
 
 void LimitGroups::FindEarlier() {
-  std::istringstream lines(ReadText(record_));
+  std::ifstream lines(record_);
   for (std::string folder; std::getline(lines, folder);) {
     std::error_code gone;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, gone)) {
-      const std::string name = entry.path().filename();
+    for (auto entry = std::filesystem::directory_iterator(folder, gone);
+         !gone && entry != std::filesystem::directory_iterator(); entry.increment(gone)) {
+      const std::string name = entry->path().filename();
       if (name.rfind(prefix_, 0) != 0) continue;
-      jobs_.insert(std::strtoull(name.c_str() + prefix_.size(), nullptr, 10));
+      const char* const end = name.c_str() + name.size();
+      uint64_t job_key = 0;
+      const auto [stop, bad] = std::from_chars(name.c_str() + prefix_.size(), end, job_key);
+      if (bad != std::errc() || stop != end) continue;  // somebody else's, or a probe
+      jobs_.insert(job_key);
       folders_.insert(folder);
     }
   }
@@ -140,7 +128,8 @@ Status LimitGroups::Record(const std::string& folder) {
   const std::string fresh = record_ + ".new";
   std::string text;
   for (const std::string& one : folders_) text += one + "\n";
-  if (WriteText(fresh, text) && ::rename(fresh.c_str(), record_.c_str()) == 0) return Ok();
+  if (std::ofstream(fresh) << text << std::flush && ::rename(fresh.c_str(), record_.c_str()) == 0)
+    return Ok();
   folders_.erase(folder);
   return CannotHold("write '" + record_ + "'");
 }
@@ -178,8 +167,11 @@ Result<std::vector<std::string>> LimitGroups::Make(uint64_t job_key, const Limit
     }
     const std::string file = setting.group + "/" + setting.file;
     if (setting.optional && !CanWrite(file)) continue;
-    if (!WriteText(file, std::to_string(setting.value)))
-      return CannotHold("write " + std::to_string(setting.value) + " to '" + file + "'");
+    const std::string value = std::to_string(setting.value);
+    if (Status failed = WriteControlFile(file, value)) {
+      failed->message = kCannotHold + ("set " + value + ": " + failed->message);
+      return *std::move(failed);
+    }
   }
   std::vector<std::string> files;
   for (const std::string& group : made) files.push_back(group + "/cgroup.procs");
@@ -191,9 +183,7 @@ bool LimitGroups::WasOutOfMemory(uint64_t job_key) const {
   if (jobs_.count(job_key) == 0) return false;
   for (const std::string& folder : folders_) {
     const std::string group = folder + "/" + Name(job_key);
-    for (const char* const file : {"/memory.events", "/memory.oom_control"}) {
-      if (CountOf(ReadText(group + file), "oom_kill") > 0) return true;
-    }
+    if (WasKilledAtLimit(group)) return true;
   }
   return false;
 }
@@ -210,7 +200,9 @@ bool LimitGroups::Remove(const std::vector<uint64_t>& ended) {
     bool gone = true;
     for (const std::string& folder : folders_) {
       const std::string group = folder + "/" + Name(job_key);
-      gone = (::rmdir(group.c_str()) == 0 || errno == ENOENT) && gone;
+      // Most jobs make none of their own below.
+      const bool removed = ::rmdir(group.c_str()) == 0 || errno == ENOENT || !RemoveGroups(group);
+      gone = removed && gone;
     }
     if (gone) jobs_.erase(job_key);
     all = all && gone;

@@ -62,12 +62,8 @@ class LimitGroups {
   std::set<uint64_t> jobs_;        // that may have groups
 };
 
-// Whether RLIMIT_NPROC binds the processes of this user: not root's, nor who may exceed limits.
-bool ProcessLimitBinds();
-
-// Switches the controllers on for groups below that version 2 group. Where its own processes are
-// in the way, and it is this one alone, moves it into a group below, brood-agent. False if it
-// cannot be done; then nothing has changed.
-bool EnableControllers(const std::string& group, const std::vector<std::string>& controllers);
+// The kernel has killed a process of that group, or below it, because the limit of the group's own
+// memory was reached.
+bool WasKilledAtLimit(const std::string& group);
 
 }  // namespace brood

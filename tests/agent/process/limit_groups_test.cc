@@ -93,6 +93,74 @@ TEST_F(LimitGroupsTest, StayWhileSomebodyLivesInThem) {
   EXPECT_TRUE(groups_.jobs().empty());
 }
 
+TEST_F(LimitGroupsTest, AreRemovedWithTheGroupsThatTheJobMadeBelow) {
+  const Result<std::vector<std::string>> files = groups_.Make(9, {64 << 20, std::nullopt});
+  ASSERT_TRUE(files.ok()) << files.error().message;
+  const std::filesystem::path group = std::filesystem::path(files->front()).parent_path();
+  ASSERT_TRUE(std::filesystem::create_directory(group / "a"));
+  ASSERT_TRUE(std::filesystem::create_directory(group / "a/b"));
+  EXPECT_TRUE(groups_.Remove({9}));
+  EXPECT_FALSE(std::filesystem::exists(group));
+}
+
+// What a process that died within its constructor left under the name that it tries.
+TEST_F(LimitGroupsTest, AreThereThoughAProbeWasLeftBehind) {
+  const Result<std::vector<std::string>> files = groups_.Make(10, {64 << 20, std::nullopt});
+  ASSERT_TRUE(files.ok()) << files.error().message;
+  const std::filesystem::path group = std::filesystem::path(files->front()).parent_path();
+  const std::filesystem::path probe =
+      group.parent_path() / ("brood-" + OwnerOf(directory_) + "-probe");
+  ASSERT_TRUE(std::filesystem::create_directory(probe));
+  LimitGroups next(OwnerOf(directory_), record_);
+  EXPECT_TRUE(next.bounds_memory());
+  EXPECT_EQ(next.jobs(), std::vector<uint64_t>{10}) << "the probe is no job's";
+  EXPECT_FALSE(std::filesystem::exists(probe));
+  EXPECT_TRUE(next.Remove({10}));
+}
+
+// As in a group's folder.
+class KilledAtLimitTest : public ::testing::Test {
+ protected:
+  void Write(const std::string& file, const std::string& text) {
+    std::ofstream(directory_.path() + "/" + file) << text;
+  }
+  bool killed() const { return WasKilledAtLimit(directory_.path()); }
+
+  TempDirectory directory_;
+};
+
+TEST_F(KilledAtLimitTest, IsNotWhomTheHostKilledBelowTheLimit) {
+  Write("memory.events", "low 0\nhigh 0\nmax 3\noom 0\noom_kill 1\noom_group_kill 0\n");
+  EXPECT_FALSE(killed());
+  Write("memory.events", "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\noom_group_kill 0\n");
+  EXPECT_TRUE(killed()) << "before Linux 5.2";
+}
+
+TEST_F(KilledAtLimitTest, IsNotWhoReachedALimitOfAGroupBelow) {
+  Write("memory.events", "max 3\noom 1\noom_kill 1\n");
+  Write("memory.events.local", "max 0\noom 0\noom_kill 0\n");
+  EXPECT_FALSE(killed());
+  Write("memory.events.local", "max 3\noom 1\noom_kill 0\n");
+  EXPECT_TRUE(killed()) << "who lived in a group below was killed for this one's limit";
+}
+
+TEST_F(KilledAtLimitTest, IsNotWhoReachedItAndLived) {
+  Write("memory.events", "max 3\noom 1\noom_kill 0\n");
+  Write("memory.events.local", "max 3\noom 1\noom_kill 0\n");
+  EXPECT_FALSE(killed());
+}
+
+TEST_F(KilledAtLimitTest, IsToldByTheFailuresToChargeInVersion1) {
+  Write("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
+  Write("memory.failcnt", "0\n");
+  EXPECT_FALSE(killed());
+  Write("memory.memsw.failcnt", "12\n");
+  EXPECT_TRUE(killed()) << "with swap counted that one comes first";
+  Write("memory.memsw.failcnt", "0\n");
+  Write("memory.failcnt", "12\n");
+  EXPECT_TRUE(killed());
+}
+
 TEST(AbandonedGroupsTest, OfWhoDiedWhileItEndedATreeAreRemovedByTheNext) {
   const Result<CgroupFolder> home = CgroupFolder::Detect();
   if (!home) GTEST_SKIP() << home.error().message;
@@ -101,9 +169,12 @@ TEST(AbandonedGroupsTest, OfWhoDiedWhileItEndedATreeAreRemovedByTheNext) {
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   const Result<Cgroup> dead = home->Make("brood-end-" + std::to_string(child) + "-7");
   const Result<Cgroup> alive = home->Make("brood-end-" + std::to_string(::getpid()) + "-7");
-  ASSERT_TRUE(dead.ok() && alive.ok());
+  // It died, and its pid's number is ours now.
+  const Result<Cgroup> same = home->Make("brood-probe-" + std::to_string(::getpid()));
+  ASSERT_TRUE(dead.ok() && alive.ok() && same.ok());
   EXPECT_TRUE(CgroupFolder::Detect().ok());
   EXPECT_FALSE(std::filesystem::exists(dead->path()));
+  EXPECT_FALSE(std::filesystem::exists(same->path()));
   EXPECT_TRUE(std::filesystem::exists(alive->path()));
   EXPECT_FALSE(alive->Remove());
 }
