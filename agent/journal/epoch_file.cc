@@ -65,20 +65,12 @@ Result<EpochFile> ReadEpochFile(const std::string& directory) {
 
 Status WriteEpochFile(JournalFiles* files, const std::string& directory, const EpochFile& file) {
   const std::string path = directory + "/epoch";
-  const std::string fresh = path + ".new";
   std::string text = "brood-journal " + std::to_string(kJournalFormatVersion) + "\nid " +
                      file.journal_id + "\nepoch " + std::to_string(file.epochs.present()) +
                      "\nboot " + file.boot_id + "\n";
   for (const Epochs::Begin& begin : file.epochs.begins())
     text += "began " + std::to_string(begin.epoch) + " " + std::to_string(begin.after) + "\n";
-  std::shared_ptr<JournalFile> out;
-  size_t written = 0;
-  int error = files->Open(fresh, JournalFiles::Make::kEmpty, &out);
-  if (error == 0) error = out->Write(0, text.data(), text.size(), &written);
-  if (error == 0) error = out->Sync();
-  if (error == 0) error = files->Rename(fresh, path);
-  if (error == 0) error = files->SyncDirectory(directory);
-  if (error != 0) return JournalError(error, "write", path);
+  if (const int error = ReplaceFile(files, path, text)) return JournalError(error, "write", path);
   return Ok();
 }
 

@@ -13,6 +13,7 @@
 #include "agent/journal/file_journal.h"
 #include "agent/journal/journal_format.h"
 #include "agent/journal/segment_reader.h"
+#include "agent/journal/side_file.h"
 #include "agent/journal/snapshot_file.h"
 #include "common/base/clock.h"
 #include "common/base/paths.h"

@@ -12,6 +12,7 @@
 #include "agent/journal/file_journal.h"
 #include "agent/journal/journal_format.h"
 #include "agent/journal/segment_reader.h"
+#include "agent/journal/side_file.h"
 #include "agent/journal/snapshot_file.h"
 #include "common/base/planted_bug.h"
 

@@ -4,12 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "agent/journal/journal_format.h"
-#include "agent/journal/snapshot_file.h"
+#include "agent/journal/side_file.h"
 
 namespace brood {
 namespace {
@@ -19,6 +18,23 @@ constexpr size_t kEntriesPerRecord = 16'384;
 
 constexpr char kCure[] =
     "; restore it from a copy, or remove all .ids files and lose what is known of old ids";
+
+enum class Record { kWhole, kTorn, kOther };
+
+// The entries of the record at the beginning of `bytes`, the first of which must be number `next`.
+Record ReadRecord(std::string_view bytes, uint64_t next, std::string_view* entries) {
+  RecordHeader record;
+  if (!DecodeRecord(bytes.data(), bytes.size(), &record)) return Record::kTorn;
+  const size_t size = record.length - kRecordLengthMin;
+  if (record.cursor != next || size == 0 || size % IdLog::kEntryBytes != 0) return Record::kOther;
+  *entries = bytes.substr(sizeof(record), size);
+  return Record::kWhole;
+}
+
+Error NoRecord(const std::string& path, uint64_t entry, size_t offset) {
+  return SideDamage(path, "no whole record of entry " + std::to_string(entry) +
+                              " stands at offset " + std::to_string(offset));
+}
 
 }  // namespace
 
@@ -83,35 +99,25 @@ Status IdLog::Load(uint64_t total) {
 
 Status IdLog::LoadFile(uint64_t first, uint64_t total, bool last) {
   const std::string path = PathOf(first);
-  Result<std::string> bytes = ReadWholeFile(path);
-  if (!bytes) return bytes.error();
-  SideHeader header;
-  if (bytes->size() < sizeof(header)) return SideDamage(path, "it is shorter than its header");
-  std::memcpy(&header, bytes->data(), sizeof(header));
-  if (const Status bad = CheckSideHeader(header, kIdsMagic, journal_id_))
-    return SideDamage(path, bad->message);
-  if (header.number != first)
-    return SideDamage(path, "its name and its header state different numbers");
-  base_ = header.records;
-  size_t at = sizeof(header);
-  while (at < bytes->size() && total_ < total) {
-    RecordHeader record;
-    const bool whole = DecodeRecord(bytes->data() + at, bytes->size() - at, &record);
-    if (!whole && last && total == kAll) break;
-    const size_t size = whole ? record.length - kRecordLengthMin : 0;
-    if (!whole || record.cursor != total_ || size == 0 || size % kEntryBytes != 0 ||
-        total_ + size / kEntryBytes > total) {
-      return SideDamage(path, "no whole record of entry " + std::to_string(total_) +
-                                  " stands at offset " + std::to_string(at));
-    }
-    entries_.append(*bytes, at + sizeof(record), size);
-    total_ += size / kEntryBytes;
-    at += RecordBytes(size);
+  const Result<SideFile> read = ReadSideFile(path, kIdsMagic, journal_id_, first);
+  if (!read) return read.error();
+  const std::string_view bytes = read->bytes;
+  base_ = read->header.records;
+  size_t at = sizeof(SideHeader);
+  while (at < bytes.size() && total_ < total) {
+    std::string_view entries;
+    const Record record = ReadRecord(bytes.substr(at), total_, &entries);
+    if (record == Record::kTorn && last && total == kAll) break;
+    const uint64_t count = entries.size() / kEntryBytes;
+    if (record != Record::kWhole || count > total - total_) return NoRecord(path, total_, at);
+    entries_.append(entries);
+    total_ += count;
+    at += RecordBytes(entries.size());
   }
   std::shared_ptr<JournalFile> file;
   if (const int error = files_->Open(path, JournalFiles::Make::kNo, &file))
     return JournalError(error, "open", path);
-  if (at < bytes->size()) {
+  if (at < bytes.size()) {
     if (const int error = file->Truncate(at)) return JournalError(error, "cut", path);
   }
   file_ = std::move(file);
@@ -122,23 +128,19 @@ Status IdLog::LoadFile(uint64_t first, uint64_t total, bool last) {
 
 Status ReadIdFile(const std::string& path, std::string_view journal_id, uint64_t first,
                   uint64_t* count, bool* torn) {
-  Result<std::string> bytes = ReadWholeFile(path);
-  if (!bytes) return bytes.error();
-  SideHeader header;
-  if (bytes->size() < sizeof(header)) return SideDamage(path, "it is shorter than its header");
-  std::memcpy(&header, bytes->data(), sizeof(header));
-  if (const Status bad = CheckSideHeader(header, kIdsMagic, journal_id))
-    return SideDamage(path, bad->message);
-  if (header.number != first)
-    return SideDamage(path, "its name and its header state different numbers");
-  size_t at = sizeof(header);
-  RecordHeader record;
-  while (at < bytes->size() && DecodeRecord(bytes->data() + at, bytes->size() - at, &record) &&
-         record.cursor == first + *count) {
-    *count += (record.length - kRecordLengthMin) / IdLog::kEntryBytes;
-    at += RecordBytes(record.length - kRecordLengthMin);
+  const Result<SideFile> read = ReadSideFile(path, kIdsMagic, journal_id, first);
+  if (!read) return read.error();
+  const std::string_view bytes = read->bytes;
+  *count = 0;
+  *torn = false;
+  for (size_t at = sizeof(SideHeader); at < bytes.size() && !*torn;) {
+    std::string_view entries;
+    const Record record = ReadRecord(bytes.substr(at), first + *count, &entries);
+    if (record == Record::kOther) return NoRecord(path, first + *count, at);
+    *torn = record == Record::kTorn;
+    *count += entries.size() / IdLog::kEntryBytes;
+    at += RecordBytes(entries.size());
   }
-  *torn = at < bytes->size();
   return Ok();
 }
 
@@ -147,17 +149,10 @@ Status IdLog::BeginFile() {
   header.records = base_;
   SealSideHeader(&header);
   const std::string path = PathOf(total_);
-  const std::string fresh = path + ".new";
   std::shared_ptr<JournalFile> file;
-  size_t written = 0;
-  int error = files_->Open(fresh, JournalFiles::Make::kEmpty, &file);
-  if (error == 0) {
-    error = file->Write(0, reinterpret_cast<const char*>(&header), sizeof(header), &written);
-  }
-  if (error == 0) error = file->Sync();
-  if (error == 0) error = files_->Rename(fresh, path);
-  if (error == 0) error = files_->SyncDirectory(directory_);
-  if (error != 0) return JournalError(error, "make", path);
+  const std::string_view bytes(reinterpret_cast<const char*>(&header), sizeof(header));
+  if (const int error = ReplaceFile(files_, path, bytes, &file))
+    return JournalError(error, "make", path);
   file_ = std::move(file);
   first_ = total_;
   end_ = sizeof(header);

@@ -68,7 +68,7 @@ class IdLog {
 };
 
 // For who only looks: how many entries stand whole in a file that begins with entry `first`, and
-// whether something else follows.
+// whether what follows is no whole record. DATA_LOSS for a whole one that does not belong there.
 Status ReadIdFile(const std::string& path, std::string_view journal_id, uint64_t first,
                   uint64_t* count, bool* torn);
 

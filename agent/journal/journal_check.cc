@@ -14,6 +14,7 @@
 #include "agent/journal/id_log.h"
 #include "agent/journal/journal_format.h"
 #include "agent/journal/segment_reader.h"
+#include "agent/journal/side_file.h"
 #include "agent/journal/snapshot_file.h"
 #include "common/base/unique_fd.h"
 

@@ -89,6 +89,24 @@ std::optional<uint64_t> DiskFiles::FreeBytes(const std::string& path) {
   return (disk.f_bfree - std::min<uint64_t>(disk.f_bfree, kept)) * disk.f_frsize;
 }
 
+int ReplaceFile(JournalFiles* files, const std::string& path, std::string_view bytes,
+                std::shared_ptr<JournalFile>* file) {
+  const std::string fresh = path + ".new";
+  std::shared_ptr<JournalFile> made;
+  size_t written = 0;
+  int error = files->Open(fresh, JournalFiles::Make::kEmpty, &made);
+  if (error == 0) error = made->Write(0, bytes.data(), bytes.size(), &written);
+  if (error == 0) error = made->Sync();
+  if (error == 0) error = files->Rename(fresh, path);
+  if (error == 0) error = files->SyncDirectory(path.substr(0, path.rfind('/')));
+  if (error != 0) {
+    ::unlink(fresh.c_str());
+    return error;
+  }
+  if (file != nullptr) *file = std::move(made);
+  return 0;
+}
+
 Error JournalError(int error_number, const std::string& what, const std::string& path) {
   Error error = ErrnoError(error_number, what + " '" + path + "'");
   switch (error_number) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/base/error.h"
 
@@ -50,6 +51,12 @@ class DiskFiles final : public JournalFiles {
   int SyncDirectory(const std::string& path) override;
   std::optional<uint64_t> FreeBytes(const std::string& path) override;
 };
+
+// Puts a file with these bytes in the place of the one at `path`, if there is one: durable, and
+// there whole or not at all. An errno; then the old one is still there. `*file`, if not null: the
+// new one.
+int ReplaceFile(JournalFiles* files, const std::string& path, std::string_view bytes,
+                std::shared_ptr<JournalFile>* file = nullptr);
 
 // Why the journal cannot be written. RESOURCE_EXHAUSTED, JOURNAL_FULL where room would help; else
 // UNAVAILABLE, JOURNAL_FAILED. `what` is a verb. It names the path, the errno and the cure.

@@ -22,39 +22,56 @@ Error BadHeader(const std::string& why) {
   return error;
 }
 
-}  // namespace
-
-SegmentHeader MakeSegmentHeader(std::string_view journal_id, uint64_t epoch,
-                                std::string_view boot_id, uint64_t first_cursor) {
-  SegmentHeader header{};
-  std::memcpy(header.magic, kSegmentMagic, sizeof(kSegmentMagic));
+// What both kinds of header begin and end with.
+template <typename Header>
+Header BeginHeader(const char (&magic)[8], std::string_view journal_id, uint64_t epoch) {
+  Header header{};
+  std::memcpy(header.magic, magic, sizeof(magic));
   header.version = kJournalFormatVersion;
-  header.header_bytes = sizeof(SegmentHeader);
+  header.header_bytes = sizeof(Header);
   std::memcpy(header.journal_id, journal_id.data(), std::min(journal_id.size(), kJournalIdBytes));
   header.epoch = epoch;
-  header.first_cursor = first_cursor;
-  std::memcpy(header.boot_id, boot_id.data(), std::min(boot_id.size(), sizeof(header.boot_id)));
-  header.crc = Crc32c(&header, offsetof(SegmentHeader, crc));
   return header;
 }
 
-Status CheckSegmentHeader(const SegmentHeader& header, std::string_view journal_id) {
-  if (std::memcmp(header.magic, kSegmentMagic, sizeof(kSegmentMagic)) != 0) {
-    return BadHeader("its first bytes are not those of a journal's segment");
-  }
+template <typename Header>
+uint32_t CrcOf(const Header& header) {
+  return Crc32c(&header, offsetof(Header, crc));
+}
+
+// `kind`: "a journal's segment".
+template <typename Header>
+Status CheckHeader(const Header& header, const char (&magic)[8], const std::string& kind,
+                   std::string_view journal_id) {
+  if (std::memcmp(header.magic, magic, sizeof(magic)) != 0)
+    return BadHeader("its first bytes are not those of " + kind);
   if (header.version != kJournalFormatVersion) {
     return BadHeader("its format is version " + std::to_string(header.version) +
                      ", this agent reads version " + std::to_string(kJournalFormatVersion));
   }
-  if (header.crc != Crc32c(&header, offsetof(SegmentHeader, crc)) ||
-      header.header_bytes != sizeof(SegmentHeader)) {
+  if (header.crc != CrcOf(header) || header.header_bytes != sizeof(Header))
     return BadHeader("its header is damaged");
-  }
-  if (std::string_view(header.journal_id, kJournalIdBytes) != journal_id) {
-    return BadHeader("it belongs to journal " + std::string(header.journal_id, kJournalIdBytes) +
-                     ", not to " + std::string(journal_id));
+  const std::string_view id(header.journal_id, kJournalIdBytes);
+  if (id != journal_id) {
+    return BadHeader("it belongs to journal " + std::string(id) + ", not to " +
+                     std::string(journal_id));
   }
   return Ok();
+}
+
+}  // namespace
+
+SegmentHeader MakeSegmentHeader(std::string_view journal_id, uint64_t epoch,
+                                std::string_view boot_id, uint64_t first_cursor) {
+  auto header = BeginHeader<SegmentHeader>(kSegmentMagic, journal_id, epoch);
+  header.first_cursor = first_cursor;
+  std::memcpy(header.boot_id, boot_id.data(), std::min(boot_id.size(), sizeof(header.boot_id)));
+  header.crc = CrcOf(header);
+  return header;
+}
+
+Status CheckSegmentHeader(const SegmentHeader& header, std::string_view journal_id) {
+  return CheckHeader(header, kSegmentMagic, "a journal's segment", journal_id);
 }
 
 void EncodeRecord(uint64_t cursor, uint64_t job_key, std::string_view payload, char* out) {
@@ -83,35 +100,16 @@ bool DecodeRecord(const char* bytes, size_t size, RecordHeader* header) {
 
 SideHeader MakeSideHeader(const char (&magic)[8], std::string_view journal_id, uint64_t epoch,
                           uint64_t number) {
-  SideHeader header{};
-  std::memcpy(header.magic, magic, sizeof(magic));
-  header.version = kJournalFormatVersion;
-  header.header_bytes = sizeof(SideHeader);
-  std::memcpy(header.journal_id, journal_id.data(), std::min(journal_id.size(), kJournalIdBytes));
-  header.epoch = epoch;
+  auto header = BeginHeader<SideHeader>(magic, journal_id, epoch);
   header.number = number;
   return header;
 }
 
-void SealSideHeader(SideHeader* header) { header->crc = Crc32c(header, offsetof(SideHeader, crc)); }
+void SealSideHeader(SideHeader* header) { header->crc = CrcOf(*header); }
 
 Status CheckSideHeader(const SideHeader& header, const char (&magic)[8],
                        std::string_view journal_id) {
-  if (std::memcmp(header.magic, magic, sizeof(magic)) != 0)
-    return BadHeader("its first bytes are not those of such a file");
-  if (header.version != kJournalFormatVersion) {
-    return BadHeader("its format is version " + std::to_string(header.version) +
-                     ", this agent reads version " + std::to_string(kJournalFormatVersion));
-  }
-  if (header.crc != Crc32c(&header, offsetof(SideHeader, crc)) ||
-      header.header_bytes != sizeof(SideHeader)) {
-    return BadHeader("its header is damaged");
-  }
-  if (std::string_view(header.journal_id, kJournalIdBytes) != journal_id) {
-    return BadHeader("it belongs to journal " + std::string(header.journal_id, kJournalIdBytes) +
-                     ", not to " + std::string(journal_id));
-  }
-  return Ok();
+  return CheckHeader(header, magic, "such a file", journal_id);
 }
 
 std::string NumberedName(uint64_t number, std::string_view suffix) {

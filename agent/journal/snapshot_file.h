@@ -26,11 +26,4 @@ Status WriteSnapshotFile(JournalFiles* files, const std::string& directory,
 Status ReadSnapshotFile(const std::string& directory, std::string_view journal_id, uint64_t cursor,
                         const std::function<void(std::string_view part)>& sink);
 
-// The whole file; DATA_LOSS naming it if it cannot be read.
-Result<std::string> ReadWholeFile(const std::string& path);
-Error SideDamage(const std::string& path, const std::string& what);
-
-// Numbers in the names of the folder's files with that suffix, sorted.
-Result<std::vector<uint64_t>> ListNumbered(const std::string& directory, std::string_view suffix);
-
 }  // namespace brood

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/journal/journal_format.h"
 #include "tests/testing/temp_directory.h"
 
 namespace brood {
@@ -100,6 +101,32 @@ TEST_F(IdLogTest, RefusesDamageAndNamesTheOffset) {
       ASSERT_THAT(log.error().message, HasSubstr("offset"));
     }
   }
+}
+
+// As an agent that opens it would.
+TEST_F(IdLogTest, WhoOnlyLooksTellsATornEndFromARecordThatIsNotTheNext) {
+  EXPECT_FALSE(Open(0)->Append(Entries(0, 3)));
+  const std::string path = Files()[0].string();
+  std::ostringstream whole;
+  whole << std::ifstream(path, std::ios::binary).rdbuf();
+  const std::string record = whole.str().substr(sizeof(SideHeader));
+  uint64_t count = 0;
+  bool torn = false;
+  const auto read = [&](const std::string& behind) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << whole.str() << behind;
+    return ReadIdFile(path, "0123456789abcdef", 0, &count, &torn);
+  };
+  EXPECT_FALSE(read(""));
+  EXPECT_EQ(count, 3u);
+  EXPECT_FALSE(torn);
+  EXPECT_FALSE(read(record.substr(1)));
+  EXPECT_EQ(count, 3u);
+  EXPECT_TRUE(torn);
+  const Status twice = read(record);
+  ASSERT_TRUE(twice.has_value()) << "entry 0 again";
+  EXPECT_EQ(twice->code, ErrorCode::kDataLoss);
+  EXPECT_THAT(twice->message, HasSubstr("no whole record of entry 3"));
+  EXPECT_FALSE(TryOpen(IdLog::kAll).ok());
 }
 
 TEST_F(IdLogTest, IsGivenUpOnlyByThoseWhoRemoveAllOfIt) {
