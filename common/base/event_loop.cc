@@ -61,15 +61,16 @@ void EventLoop::Remove(int fd) {
 
 EventLoop::TimerId EventLoop::At(BootTime when, Work work) {
   const TimerId id = next_timer_++;
-  timers_.emplace(when.ns, std::make_pair(id, std::move(work)));
+  timers_.emplace(std::make_pair(when.ns, id), std::move(work));
+  times_.emplace(id, when.ns);
   return id;
 }
 
 void EventLoop::Cancel(TimerId timer) {
-  const auto found = std::find_if(timers_.begin(), timers_.end(), [timer](const auto& entry) {
-    return entry.second.first == timer;
-  });
-  if (found != timers_.end()) timers_.erase(found);
+  const auto time = times_.find(timer);
+  if (time == times_.end()) return;
+  timers_.erase({time->second, timer});
+  times_.erase(time);
 }
 
 void EventLoop::Post(Work work) {
@@ -92,15 +93,16 @@ void EventLoop::Stop() {
 
 int EventLoop::WaitMilliseconds() const {
   if (timers_.empty()) return -1;
-  const int64_t left = timers_.begin()->first - BootTimeNanos();
+  const int64_t left = timers_.begin()->first.first - BootTimeNanos();
   if (left <= 0) return 0;
   // Rounded up: a timer must not fire early.
   return static_cast<int>(std::min<int64_t>((left + 999'999) / 1'000'000, INT_MAX));
 }
 
 void EventLoop::RunTimers() {
-  while (!timers_.empty() && timers_.begin()->first <= BootTimeNanos()) {
-    const Work work = std::move(timers_.begin()->second.second);
+  while (!timers_.empty() && timers_.begin()->first.first <= BootTimeNanos()) {
+    const Work work = std::move(timers_.begin()->second);
+    times_.erase(timers_.begin()->first.second);
     timers_.erase(timers_.begin());
     work();
   }

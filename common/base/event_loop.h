@@ -64,7 +64,9 @@ class EventLoop {
   UniqueFd wake_;
   // Shared so that a callback may remove itself while it runs.
   std::unordered_map<int, std::shared_ptr<Callback>> callbacks_;
-  std::multimap<int64_t, std::pair<TimerId, Work>> timers_;
+  // By time, then in the order in which they were set.
+  std::map<std::pair<int64_t, TimerId>, Work> timers_;
+  std::unordered_map<TimerId, int64_t> times_;  // of those
   TimerId next_timer_ = 1;
   Work after_round_;
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
