@@ -88,12 +88,13 @@ std::vector<ProcessEntry> FindTreeIn(const std::vector<ProcessEntry>& table, con
   const ProcessEntry* const leader = Find(table, root.pid);
   // Spares most of a host's processes a look at their environment.
   int64_t oldest_ns = root.start_ns == 0 ? 0 : root.start_ns - kFirstActNanosMax;
-  if (leader != nullptr && IsLeader(*leader, root)) oldest_ns = leader->start_ns();
+  const bool leads = leader != nullptr && IsLeader(*leader, root);
+  if (leads) oldest_ns = leader->start_ns();
   TreeSearch search(table, excluded, oldest_ns);
   if (root.pid > 1 && root.start_ns != 0 && !excluded.contains(root.pid)) {
-    if (leader != nullptr && IsLeader(*leader, root)) search.Take(*leader);
+    if (leads) search.Take(*leader);
     // If another process has its pid now, no member was left when it got it.
-    if (leader == nullptr || IsLeader(*leader, root)) search.TakeMembers(root.pid);
+    if (leader == nullptr || leads) search.TakeMembers(root.pid);
   }
   if (!root.job_id.empty()) search.TakeMarked(root);
   return search.Result();
