@@ -176,6 +176,10 @@ class Core {
   // Makes an entry of a predecessor's that which its events told.
   void TakeUp(ParentEntry* parent) const;
 
+  // Its attempt is of another boot: how far it came only events can tell.
+  bool IsOfOtherBoot(const CoreJob& job) const {
+    return !job.boot_id.empty() && job.boot_id != options_.boot_id;
+  }
   CoreJob* Get(uint64_t job_key);
   // The job, if it has not ended and this fact is about its attempt.
   CoreJob* Live(uint64_t job_key);

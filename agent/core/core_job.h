@@ -35,8 +35,6 @@ struct CoreJob {
   // parent has not been told. 0: none.
   uint64_t unsynced_start = 0;
   std::string boot_id;  // of its attempt
-  // Its attempt is of another boot: how far it came only events can tell.
-  bool of_other_boot = false;
 
   // From its STARTED note.
   int64_t start_ns = 0;

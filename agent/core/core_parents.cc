@@ -203,8 +203,9 @@ void Core::LoseUnsent(Instant now, CoreJob* job, const std::string& why, Batch* 
 // It never ran, unless another boot hides that.
 void Core::Lose(Instant now, CoreJob* job, const std::string& why, Batch* batch) {
   v1::Lost* const lost = Begin(now, job, v1::OBSERVER_AGENT, v1::EVIDENCE_INFERRED).mutable_lost();
-  lost->set_why(job->of_other_boot ? "the host was booted again while it was being started" : why);
-  lost->set_may_have_run(job->of_other_boot);
+  const bool hidden = IsOfOtherBoot(*job);
+  lost->set_why(hidden ? "the host was booted again while it was being started" : why);
+  lost->set_may_have_run(hidden);
   Emit(job, batch);
   EndJob(now, job, batch);
 }
@@ -311,7 +312,7 @@ void Core::OnParentEnded(Instant now, const ParentKey& key, const ParentEndFact&
 
 bool Core::CanWaitForNextLife(const CoreJob& job) const {
   // What its parent noted may have been lost with the power: it is not started twice.
-  return !job.of_other_boot && job.parent.name == kDefaultParent &&
+  return !IsOfOtherBoot(job) && job.parent.name == kDefaultParent &&
          state_ != v1::HOST_STATE_STOPPING && job.cause == v1::END_CAUSE_UNSPECIFIED &&
          job.view.attempt() < kAttemptsMax && !WhyNotAgain(job);
 }

@@ -89,7 +89,6 @@ void Core::Replay(uint64_t cursor, uint64_t job_key, const v1::Event& event) {
     job.starting_ns = DurationNanos(event.mono());
     job.boot_id = event.boot_id();
     job.mode = event.starting().mode();
-    job.of_other_boot = event.boot_id() != options_.boot_id;
     job.parent = ParentKey{event.unit().parent(), event.incarnations().parent()};
   }
   if (event.has_started()) {
@@ -191,7 +190,7 @@ void Core::EndBoot(Instant now, Batch* batch) {
   }
   std::vector<CoreJob*> open;
   for (auto& [job_key, job] : jobs_) {
-    if (!job->ended && job->of_other_boot) open.push_back(job.get());
+    if (!job->ended && IsOfOtherBoot(*job)) open.push_back(job.get());
   }
   if (open.empty()) return;
   for (CoreJob* const job : open) {

@@ -78,7 +78,6 @@ void Core::RestoreJob(const internal::v1::JobState& state) {
   job->cause = state.cause();
   job->kill_grace_ns = state.kill_grace_ns();
   job->boot_id = state.boot_id();
-  job->of_other_boot = !job->boot_id.empty() && job->boot_id != options_.boot_id;
   keys_[job->view.job_id()] = job->key;
   jobs_[job->key] = std::move(job);
 }

@@ -215,7 +215,6 @@ void Core::Launch(Instant now, CoreJob* job, ParentEntry* parent, Batch* batch) 
   job->boot_id = options_.boot_id;
   if (const Status cannot = CheckLimitsHere(job->view.spec(), options_.limits, options_.host))
     return FailUnsent(now, job, *cannot, batch);
-  job->of_other_boot = false;
   if (job->view.spec().durable()) {
     job->unsynced_start = job->last_cursor;
     unsynced_starts_.emplace_back(job->unsynced_start, job->key);
@@ -232,7 +231,7 @@ void Core::SendStart(const CoreJob& job, Batch* batch) {
   start.parent = job.parent;
   FillStartFrame(job, options_.host, options_.journal_id, &start.job);
   if (job.view.spec().output().ByteSizeLong() > 0) start.output = job.view.spec().output();
-  (void)PlanLimits(job.view.spec(), options_.limits, &start);  // Launch knows that it can be done.
+  PlanLimits(job.view.spec(), options_.limits, &start);
   batch->effects.push_back(std::move(start));
 }
 

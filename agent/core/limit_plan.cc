@@ -32,9 +32,7 @@ void AddLimit(int resource, uint64_t value, internal::v1::StartJob* frame) {
 
 }  // namespace
 
-Status PlanLimits(const v1::JobSpec& spec, const LimitSupport& support, StartJobEffect* start) {
-  if (spec.limits_size() == 0) return Ok();
-  if (Status cannot = CheckLimitsHere(spec, support, start->job.host())) return cannot;
+void PlanLimits(const v1::JobSpec& spec, const LimitSupport& support, StartJobEffect* start) {
   for (const v1::ResourceLimit& limit : spec.limits()) {
     if (limit.name() == "mem" && support.memory_group) {
       start->memory_bytes = limit.value();
@@ -48,7 +46,6 @@ Status PlanLimits(const v1::JobSpec& spec, const LimitSupport& support, StartJob
       if (limit.name() == name) AddLimit(resource, limit.value(), &start->job);
     }
   }
-  return Ok();
 }
 
 }  // namespace brood

@@ -33,8 +33,6 @@ void FillStartFrame(const CoreJob& job, const std::string& host, const std::stri
   }
   frame->set_thread(job.is_thread());
   FillEnvironment(job.environment, frame->mutable_environment());
-  // Last, so that it holds.
-  if (!job.is_thread()) frame->mutable_environment()->add_set("BROOD_JOURNAL=" + journal);
   frame->set_working_directory(spec.working_directory());
   if (spec.has_umask()) frame->set_umask(spec.umask());
   frame->set_stdin_stream(spec.stdin_stream());
@@ -42,6 +40,7 @@ void FillStartFrame(const CoreJob& job, const std::string& host, const std::stri
   frame->set_host(host);
   frame->set_job_id(job.view.job_id());
   frame->set_run_id(spec.run_id());
+  frame->set_journal(journal);
 }
 
 void FillFrameValue(const v1::Value& value, internal::v1::Value* frame) {

@@ -214,7 +214,7 @@ void AgentLink::OnMain(uint32_t events) {
 void AgentLink::Handle(std::string_view payload) {
   ToParent frame;
   if (frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    requests_->OnFrame(std::move(frame));
+    requests_->OnFrame(agent_incarnation_, std::move(frame));
   }
 }
 

@@ -23,7 +23,7 @@ class AgentRequests {
  public:
   virtual ~AgentRequests() = default;
   // A frame of the main connection.
-  virtual void OnFrame(internal::v1::ToParent frame) = 0;
+  virtual void OnFrame(uint64_t agent_incarnation, internal::v1::ToParent frame) = 0;
   // A commands connection that has said its hello, with its first frames. Gives it back if nobody
   // could take it over; the frames are dealt with all the same.
   virtual std::unique_ptr<FrameSocket> OnCommands(uint64_t agent_incarnation,

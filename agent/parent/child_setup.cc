@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "agent/parent/in_child.h"
+#include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "common/base/planted_bug.h"
 #include "common/base/unique_fd.h"
@@ -72,6 +73,25 @@ std::vector<const char*> ChildGroups(const internal::v1::StartJob& job) {
   std::vector<const char*> groups;
   for (const std::string& group : job.groups()) groups.push_back(group.c_str());
   return groups;
+}
+
+std::string SetupSentence(const internal::v1::StartJob& job, const std::string& what,
+                          ChildStep step, int error_number) {
+  switch (step) {
+    case ChildStep::kChdir:
+      return ErrnoError(error_number,
+                        "cannot enter the working directory '" + job.working_directory() + "'")
+          .message;
+    case ChildStep::kLimit:
+      return ErrnoError(error_number, "cannot set the limits of " + what).message;
+    case ChildStep::kGroup:
+      return ErrnoError(error_number, what + " cannot enter the control group of its limits")
+          .message;
+    default:
+      return ErrnoError(error_number,
+                        "cannot start " + what + ", " + ChildStepName(step) + " failed")
+          .message;
+  }
 }
 
 uint64_t FindChangedSignals() {

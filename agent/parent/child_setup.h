@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "agent/outbox/slot_file.h"
@@ -49,6 +50,11 @@ std::vector<const char*> ChildGroups(const internal::v1::StartJob& job);
 // seen from here, and its errno; kNone if nothing. Commands need no such look: they
 // have not started until they have executed.
 ChildStep FindSetupFault(const internal::v1::StartJob& job, int* error_number);
+
+// "cannot enter the working directory 'x': …" for such a step. `what`: the job, as "'ls'" or
+// "the call".
+std::string SetupSentence(const internal::v1::StartJob& job, const std::string& what,
+                          ChildStep step, int error_number);
 
 // The signals that have another action than the default one now.
 uint64_t FindChangedSignals();

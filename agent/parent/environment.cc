@@ -35,7 +35,7 @@ std::vector<std::string> CopyEnvironment() {
 JobEnvironment::JobEnvironment(const internal::v1::StartJob& job, size_t base_size)
     : job_(job),
       own_{"BROOD_HOST=" + job.host(), "BROOD_JOB_ID=" + job.job_id(),
-           "BROOD_RUN_ID=" + job.run_id(), "BROOD_MODE=fork"} {
+           "BROOD_RUN_ID=" + job.run_id(), "BROOD_JOURNAL=" + job.journal(), "BROOD_MODE=fork"} {
   pointers_.reserve(base_size + static_cast<size_t>(job.environment().set_size()) + own_.size() +
                     1);
 }

@@ -14,7 +14,7 @@ namespace brood {
 std::vector<std::string> CopyEnvironment();
 
 // The environment of a job: a base, changed as the job says, with BROOD_HOST,
-// BROOD_JOB_ID, BROOD_RUN_ID and BROOD_MODE. Points into the base and `job`, which
+// BROOD_JOB_ID, BROOD_RUN_ID, BROOD_JOURNAL and BROOD_MODE. Points into the base and `job`, which
 // must outlive it. In two steps, so that a forked child, in which each new page
 // costs a copy, allocates nothing.
 class JobEnvironment {

@@ -72,32 +72,15 @@ void ExecPlan::FindCandidates() {
 }
 
 std::string ExecPlan::Sentence(ChildStep step, int error_number) const {
-  switch (step) {
-    case ChildStep::kExec: {
-      std::string sentence =
-          ErrnoError(error_number, "cannot execute '" + job_.argv(0) + "'").message;
-      if (error_number == ENOENT && !programs_.empty()) {
-        const char* const path = environment_.Find("PATH");
-        sentence += path != nullptr ? "; it is in no folder of PATH=" + std::string(path)
-                                    : "; PATH is not set";
-      }
-      return sentence;
-    }
-    case ChildStep::kChdir:
-      return ErrnoError(error_number,
-                        "cannot enter the working directory '" + job_.working_directory() + "'")
-          .message;
-    case ChildStep::kLimit:
-      return ErrnoError(error_number, "cannot set the limits of '" + job_.argv(0) + "'").message;
-    case ChildStep::kGroup:
-      return ErrnoError(error_number,
-                        "'" + job_.argv(0) + "' cannot enter the control group of its limits")
-          .message;
-    default:
-      return ErrnoError(error_number, std::string("cannot start '") + job_.argv(0) + "', " +
-                                          ChildStepName(step) + " failed")
-          .message;
+  if (step != ChildStep::kExec)
+    return SetupSentence(job_, "'" + job_.argv(0) + "'", step, error_number);
+  std::string sentence = ErrnoError(error_number, "cannot execute '" + job_.argv(0) + "'").message;
+  if (error_number == ENOENT && !programs_.empty()) {
+    const char* const path = environment_.Find("PATH");
+    sentence +=
+        path != nullptr ? "; it is in no folder of PATH=" + std::string(path) : "; PATH is not set";
   }
+  return sentence;
 }
 
 BROOD_IN_CHILD int ExecuteInChild(const ExecPointers& plan) {

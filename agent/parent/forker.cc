@@ -99,11 +99,8 @@ std::unique_ptr<ForkedCall> Forker::Prepare() {
   int error_number = 0;
   const ChildStep fault = FindSetupFault(call->job(), &error_number);
   if (fault != ChildStep::kNone) {
-    std::string what = "cannot set the limits of the call";
-    if (fault == ChildStep::kChdir)
-      what = "cannot enter the working directory '" + call->job().working_directory() + "'";
-    if (fault == ChildStep::kGroup) what = "the call cannot enter the control group of its limits";
-    FailPrepared(*call, ChildStepName(fault), error_number, ErrnoError(error_number, what).message);
+    FailPrepared(*call, ChildStepName(fault), error_number,
+                 SetupSentence(call->job(), "the call", fault, error_number));
     return nullptr;
   }
   Result<JobPipes> pipes = MakeJobPipes(call->job(), &error_number);

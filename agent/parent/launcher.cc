@@ -152,7 +152,7 @@ void Launcher::StartWaiting() {
     batch.reserve(std::min(waiting_.size(), kJobsPerStreamsFrame));
     while (!waiting_.empty() && batch.size() < kJobsPerStreamsFrame && !starved_.load()) {
       Prepared prepared;
-      if (!Prepare(&waiting_.front(), &prepared)) continue;
+      if (!Prepare(&prepared)) continue;
       keys.push_back(prepared.job.job_key());
       batch.push_back(std::move(prepared));
     }
@@ -170,18 +170,18 @@ void Launcher::StartWaiting() {
 }
 
 // Takes the front of the line; false if it is not to be launched, now or ever.
-bool Launcher::Prepare(Waiting* next, Prepared* prepared) {
-  StartJob* const job = &next->job;
-  const uint64_t agent = next->agent;
-  prepared->slot = parts_.slots->Reserve(job->job_key(), job->attempt(), false);
+bool Launcher::Prepare(Prepared* prepared) {
+  StartJob& job = waiting_.front().job;
+  const uint64_t agent = waiting_.front().agent;
+  prepared->slot = parts_.slots->Reserve(job.job_key(), job.attempt(), false);
   if (prepared->slot == kNoSlot) {
     // Said first, tried again after: a slot freed in between must not be missed.
     starved_.store(true);
-    prepared->slot = parts_.slots->Reserve(job->job_key(), job->attempt(), false);
+    prepared->slot = parts_.slots->Reserve(job.job_key(), job.attempt(), false);
     if (prepared->slot == kNoSlot) return false;
     starved_.store(false);
   }
-  prepared->job = std::move(*job);
+  prepared->job = std::move(job);
   waiting_.pop_front();
   if (!parts_.keys->Take(prepared->job.job_key(), agent)) {
     parts_.slots->Free(prepared->slot);

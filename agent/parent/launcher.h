@@ -86,7 +86,7 @@ class Launcher {
   void Disconnect();
   void Handle(std::string_view payload);
   void StartWaiting();
-  bool Prepare(Waiting* next, Prepared* prepared);
+  bool Prepare(Prepared* prepared);
   void Launch(Prepared* prepared);
   void Fail(const Prepared& prepared, ChildStep step, int error_number,
             const std::string& sentence);

@@ -8,9 +8,6 @@
 
 namespace brood {
 
-// A thread whose start the disk has no room for tries again so often: nobody waits for it closely.
-inline constexpr unsigned kNoteRetryMicros = 20'000;
-
 // Jobs whose streams go in one frame: three descriptors each stay under kFrameFdsMax.
 inline constexpr size_t kJobsPerStreamsFrame = 60;
 

@@ -3,7 +3,6 @@
 // brood-parent: a named process whose memory its jobs share, as threads, or
 // copy, as forks. Started by the supervisor; talks to the agent; runs users' code.
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "agent/parent/options.h"
 #include "agent/parent/parent.h"
 #include "common/base/failpoint.h"
+#include "common/base/heaps.h"
 
 namespace {
 
@@ -25,23 +25,16 @@ void FillStandardDescriptors() {
   if (fd >= 0) ::close(fd);
 }
 
-// As many heaps as threads can run at once: by default it would be eight times that, and each
-// has pages that every fork copies.
-void LimitHeaps() {
-  const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
-  if (processors > 0) ::mallopt(M_ARENA_MAX, static_cast<int>(processors));
-}
-
 // False if the supervisor died before it could note that we are here.
-bool AwaitGo(int fd) {
+bool AwaitGo() {
   char byte = 0;
   ssize_t got = 0;
   do {
-    got = ::read(fd, &byte, 1);
+    got = ::read(STDIN_FILENO, &byte, 1);
   } while (got < 0 && errno == EINTR);
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) {
-    ::dup2(null, fd);
+    ::dup2(null, STDIN_FILENO);
     ::close(null);
   }
   return got == 1;
@@ -51,13 +44,14 @@ bool AwaitGo(int fd) {
 
 int main(int argc, char** argv) {
   FillStandardDescriptors();
-  LimitHeaps();
+  // Each has pages that every fork copies.
+  brood::LimitHeaps();
   const brood::Result<brood::ParentOptions> options = brood::ParseParentOptions(argc, argv);
   if (!options) {
     std::fprintf(stderr, "brood-parent: %s\n", options.error().message.c_str());
     return 2;
   }
-  if (options->go_fd >= 0 && !AwaitGo(options->go_fd)) return 1;
+  if (options->awaits_go && !AwaitGo()) return 1;
   brood::Failpoint("parent.go");
   const brood::Result<brood::Parent*> parent = brood::Parent::Create(*options);
   if (!parent) {

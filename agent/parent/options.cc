@@ -35,7 +35,7 @@ Status SetOption(std::string_view option, const char* value, ParentOptions* opti
     options->libraries.emplace_back(value);
   } else if (option == "--go-fd") {
     if (std::string_view(value) != "0") return FieldError("--go-fd", "it is 0 or is not given");
-    options->go_fd = 0;
+    options->awaits_go = true;
   } else if (option == "--incarnation") {
     return ParseNumber(option, value, UINT64_MAX, &options->incarnation);
   } else if (option == "--call-slots") {

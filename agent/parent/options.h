@@ -17,9 +17,9 @@ struct ParentOptions {
   std::string socket;                  // where it listens
   uint32_t call_slots = 0;             // processes that may live at once
   std::vector<std::string> libraries;  // task libraries, absolute paths
-  // A byte comes here once the supervisor has noted the start; its end without one means that
-  // nobody will ever know of this process. -1: nobody is asked.
-  int go_fd = -1;
+  // A byte comes on standard input once the supervisor has noted the start; its end without one
+  // means that nobody will ever know of this process.
+  bool awaits_go = false;
 };
 
 // INVALID_ARGUMENT, naming the option, for one that is missing, unknown or no number.

@@ -181,16 +181,16 @@ ParentEnd Parent::Run() {
   return end_;
 }
 
-void Parent::OnFrame(ToParent frame) {
+void Parent::OnFrame(uint64_t agent_incarnation, ToParent frame) {
   Failpoint("parent.frame");
   bool forks = false;
   for (StartJob& job : *frame.mutable_start()->mutable_jobs()) {
     if (job.argv_size() > 0) {
-      launcher_->Start(std::move(job), agent_);
+      launcher_->Start(std::move(job), agent_incarnation);
       continue;
     }
     forks = forks || !job.thread();
-    StartCall(std::move(job), agent_);
+    StartCall(std::move(job), agent_incarnation);
   }
   if (forks) forker_->StartWaiting();
   FromParent answer;
@@ -206,7 +206,7 @@ void Parent::OnFrame(ToParent frame) {
   for (const uint64_t job_key : frame.ask_known()) {
     Failpoint("parent.ask_known");
     // Should a late frame of the older agent bring it, it is not started; another attempt is.
-    if (keys_.Refuse(job_key, agent_)) answer.add_unknown(job_key);
+    if (keys_.Refuse(job_key, agent_incarnation)) answer.add_unknown(job_key);
   }
   if (frame.has_read_memory()) {
     cells_.Answer(frame.read_memory(), NameJob, threads_.get(), answer.mutable_memory());
@@ -230,7 +230,6 @@ std::unique_ptr<FrameSocket> Parent::OnCommands(uint64_t agent_incarnation,
 }
 
 void Parent::OnAgent(uint64_t agent_incarnation, uint64_t connection) {
-  agent_ = agent_incarnation;
   launcher_->FenceBelow(agent_incarnation);
   watch_->SelectNothing();
   streams_->AnnounceAll(connection);

@@ -54,7 +54,7 @@ class Parent final : public AgentRequests {
   Status Open(const ParentOptions& options);
   Status OpenDescriptors();
 
-  void OnFrame(internal::v1::ToParent frame) override;
+  void OnFrame(uint64_t agent_incarnation, internal::v1::ToParent frame) override;
   std::unique_ptr<FrameSocket> OnCommands(uint64_t agent_incarnation,
                                           std::unique_ptr<FrameSocket> socket,
                                           std::vector<std::string> frames) override;
@@ -88,7 +88,6 @@ class Parent final : public AgentRequests {
   std::unique_ptr<CallThreads> threads_;
   std::unique_ptr<Forker> forker_;
   std::unique_ptr<Launcher> launcher_;
-  uint64_t agent_ = 0;  // the incarnation of the agent that speaks on the main connection
   ParentEnd end_ = ParentEnd::kReturn;
 };
 

@@ -36,7 +36,7 @@ void ThreadCall::NoteStarted() {
   }
   // No slot tells that a thread has begun: with its note kept in memory only, a parent that ended
   // would take it for one that never ran, and the next would run it again.
-  while (!notes_->TryAdd(note)) ::usleep(kNoteRetryMicros);
+  while (!notes_->TryAdd(note)) ::usleep(kRetryNanos / 1'000);
 }
 
 void ThreadCall::NoteEnded(int ended) {

@@ -45,8 +45,6 @@ struct SpawnOptions {
 
 Launched LaunchProgram(const Launch& launch) {
   // What can fail with a name of its own is done here, so that the step is known.
-  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!null) return Failed("stdin", errno);
   const UniqueFd log(::open(launch.log_path.c_str(),
                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!log) return Failed("log", errno);
@@ -66,8 +64,7 @@ Launched LaunchProgram(const Launch& launch) {
   posix_spawnattr_setsigdefault(&options.attributes, &all);
   posix_spawnattr_setsigmask(&options.attributes, &none);
   posix_spawn_file_actions_t* const actions = &options.actions;
-  int failed =
-      posix_spawn_file_actions_adddup2(actions, launch.input >= 0 ? launch.input : null.get(), 0);
+  int failed = posix_spawn_file_actions_adddup2(actions, launch.input, 0);
   if (failed == 0) failed = posix_spawn_file_actions_adddup2(actions, log.get(), 1);
   if (failed == 0) failed = posix_spawn_file_actions_adddup2(actions, log.get(), 2);
   if (failed == 0 && directory) {

@@ -16,7 +16,7 @@ struct Launch {
   std::vector<std::string> environment;  // all of it
   std::string working_directory;         // empty: this process's
   std::string log_path;                  // stdout and stderr are appended here
-  int input = -1;                        // standard input; -1: /dev/null
+  int input = -1;                        // becomes standard input
 };
 
 struct Launched {

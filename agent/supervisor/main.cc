@@ -77,9 +77,6 @@ int main(int count, char** arguments) {
   if (!signals) return Fail(signals.error());
   brood::Result<std::unique_ptr<brood::EventLoop>> loop = brood::EventLoop::Create();
   if (!loop) return Fail(loop.error());
-  brood::Result<std::unique_ptr<brood::OutboxWriter>> outbox =
-      brood::OutboxWriter::Create(options->directory);
-  if (!outbox) return Fail(outbox.error());
   // Two that an agent and the one after it start at once would take the socket from each other.
   brood::UniqueFd lock(
       ::open((socket_path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -88,6 +85,10 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "brood-supervisor: another one serves '%s'\n", socket_path.c_str());
     return EXIT_FAILURE;
   }
+  // Only now: the other one's notes are in that folder.
+  brood::Result<std::unique_ptr<brood::OutboxWriter>> outbox =
+      brood::OutboxWriter::Create(options->directory);
+  if (!outbox) return Fail(outbox.error());
   brood::Result<brood::UniqueFd> listener = brood::ListenUnix(socket_path);
   if (!listener) return Fail(listener.error());
   brood::Failpoint("supervisor.listens");

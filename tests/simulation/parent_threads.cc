@@ -28,7 +28,7 @@ void ParentProgram::RunThread(uint64_t job_key) {
   note.slot = kNoSlot;
   if (!TryNote(note, "")) {
     kernel_->Count(Sometimes::kNoteHeld);
-    return kernel_->At(self(), kNoteRetryMicros * 1'000, [this, job_key] { RunThread(job_key); });
+    return kernel_->At(self(), kRetryNanos, [this, job_key] { RunThread(job_key); });
   }
   thread.started = true;
   kernel_->KillPoint();

@@ -194,11 +194,10 @@ TEST_F(CoreRestartTest, AnEnvironmentIsKeptUntilTheStartAndNoLonger) {
   Exited("a", 0);
   const std::vector<StartJobEffect> starts = Effects<StartJobEffect>();
   EXPECT_EQ(starts.back().job.job_id(), "c");
-  EXPECT_THAT(starts.back().job.environment().set(), ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
+  EXPECT_THAT(starts.back().job.environment().set(), ElementsAre("TOKEN=hush"));
   Started("c", 12);
   UnknownToParent("b");
-  EXPECT_THAT(Effects<StartJobEffect>().back().job.environment().set(),
-              ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
+  EXPECT_THAT(Effects<StartJobEffect>().back().job.environment().set(), ElementsAre("TOKEN=hush"));
   Cancel("b", 0);
   EXPECT_EQ(environments_.size(), 1u) << "it may still start";
   Batch batch;

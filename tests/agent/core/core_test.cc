@@ -315,8 +315,7 @@ TEST_F(CoreTest, NoEventAndNoViewHasTheEnvironment) {
   StartParent();
   SubmitWithToken("a");
   ASSERT_EQ(Effects<StartJobEffect>().size(), 1u);
-  EXPECT_THAT(Effects<StartJobEffect>()[0].job.environment().set(),
-              ElementsAre("TOKEN=hush", "BROOD_JOURNAL="));
+  EXPECT_THAT(Effects<StartJobEffect>()[0].job.environment().set(), ElementsAre("TOKEN=hush"));
   EXPECT_EQ(core_->Find("a")->view.DebugString().find("hush"), std::string::npos);
   for (const v1::Event& event : events_)
     EXPECT_EQ(event.DebugString().find("hush"), std::string::npos);

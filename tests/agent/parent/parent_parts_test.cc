@@ -134,6 +134,15 @@ TEST(JobEnvironmentTest, IsNotFooledByNamesThatBeginAlike) {
   EXPECT_STREQ(environment.Find("BROOD_MODE"), "fork");
 }
 
+TEST(JobEnvironmentTest, SaysWhoseTheJobIsWhateverTheJobItselfAsks) {
+  internal::v1::StartJob job;
+  job.set_journal("0123456789abcdef");
+  job.mutable_environment()->add_set("BROOD_JOURNAL=another");
+  JobEnvironment environment(job, 0);
+  environment.Start(nullptr);
+  EXPECT_STREQ(environment.Find("BROOD_JOURNAL"), "0123456789abcdef");
+}
+
 TEST(KnownMutexesTest, NamesWhatIsHeldAndByWhichThread) {
   pthread_mutex_t plain = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_t robust;
