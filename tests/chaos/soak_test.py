@@ -33,8 +33,10 @@ RATE = sum(rate for rate, _, _ in LOAD.values())
 LEFT_BY_A_JOB_MAX = {"agent": 500, "parent": 100, "supervisor": 100}
 LEFT_IN_A_LONG_RUN_MAX = {"agent": 100, "parent": 60, "supervisor": 50}
 LONG_SECONDS = 300
-WARM_SECONDS = 12
-WARM_FASTER = 4  # times the rate: arenas of all threads are there after some thousand jobs
+# Then faster until a snapshot of that many jobs is written: it takes the most memory at once that an agent ever has, some MiB,
+# which malloc keeps for the next one.
+SETTLE_SECONDS = 4
+SETTLE_FASTER = 4  # times the rate
 # At rest, after as much load as it was: what is more of these than before it.
 MORE_AT_REST_MAX = {"descriptors": 8, "threads": 8, "zombies": 0}
 JOURNAL_BYTES_MAX = (256 << 20) + (32 << 20)  # what is kept, the segment that is being written, and the room for the next
@@ -52,10 +54,10 @@ def slope(points):
 
 
 def judge_memory(samples, limits):
-    """Sentences on what grows. `samples`: (jobs so far, {process: bytes}). The first half is for settling down."""
+    """Sentences on what grows. `samples`: (jobs so far, {process: bytes})."""
     breaches = []
     for process, most in limits.items():
-        left = slope([(jobs, memory[process]) for jobs, memory in samples[len(samples) // 2:]])
+        left = slope([(jobs, memory[process]) for jobs, memory in samples])
         shape = [str(memory[process] >> 10) for _, memory in samples[::max(1, len(samples) // 10)]]
         print(f"  {process}: {left:.0f} bytes of memory a job, at most {most}; KiB: {' '.join(shape)}")
         if left > most:
@@ -149,6 +151,16 @@ class Soak:
             runs[kind].stdin.write("".join(f"{i}\n" for i in range(count)))
         self.end(runs)
 
+    def snapshots(self):
+        return {name for name in os.listdir(self.state + "/journal") if name.endswith(".snapshot")}
+
+    def settle(self):
+        before = self.snapshots()
+        deadline = time.monotonic() + PATIENCE
+        while self.snapshots() <= before:
+            assert time.monotonic() < deadline, "no snapshot is written"
+            self.load(SETTLE_SECONDS, SETTLE_FASTER)
+
     def cancel_one(self):
         job = self.brood("run", "-d", "--", "sleep", "600").strip()
         self.brood("cancel", "--grace", "1s", job)
@@ -206,7 +218,7 @@ def main(seconds):
     try:
         soak = Soak(folder)
         soak.warm_up()
-        soak.load(WARM_SECONDS, WARM_FASTER)
+        soak.settle()
         before = soak.rest()
         _, journal = size_of(soak.state + "/journal")
         first = soak.jobs
