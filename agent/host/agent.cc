@@ -172,6 +172,7 @@ Status Agent::Open() {
   if (Status failed = OpenSupervisor()) return failed;
   Failpoint("recovery.supervisor_found");
   adopted_ = lives_.AdoptFound();
+  FindSpentFolders();
   Failpoint("recovery.adopted");
   FindOutputs();
   sequencer_->Commit();

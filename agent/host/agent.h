@@ -144,6 +144,7 @@ class Agent final : public CommitListener,
   void LaunchParent(const StartParentEffect& effect);
   void ConnectParent(const ParentKey& key, int attempt);
   void ReplaceSupervisor();
+  void FindSpentFolders();
   std::shared_ptr<ParentLink> HoldLink(const ParentKey& key);
   void SignalByPid(const SignalJobEffect& effect);
   Result<std::shared_ptr<ParentLink>> RunningLink(const std::string& parent) const;

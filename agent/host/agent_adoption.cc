@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -99,6 +101,31 @@ void Agent::DropOtherBoot() {
   for (const auto& folder : folders) std::filesystem::remove_all(folder.path(), ignored);
   // Last: who dies before it removes them again.
   WriteBoot();
+}
+
+// Of lives that the journal knows to have ended and nobody holds: the agent before died after it
+// had written that, and before it had removed them all.
+void Agent::FindSpentFolders() {
+  std::error_code failed;
+  for (auto folder =
+           std::filesystem::directory_iterator(options_.state_directory + "/parents", failed);
+       !failed && folder != std::filesystem::directory_iterator(); folder.increment(failed)) {
+    const std::string name = folder->path().filename();
+    const size_t dash = name.rfind('-');
+    if (dash == std::string::npos) continue;
+    ParentKey key;
+    key.name = name.substr(0, dash);
+    const char* const end = name.c_str() + name.size();
+    const auto [stop, bad] = std::from_chars(name.c_str() + dash + 1, end, key.incarnation);
+    if (bad != std::errc() || stop != end || Link(key) != nullptr) continue;
+    // A life of which the journal knows nothing may just be starting.
+    const bool over = sequencer_->Look([&](const Core& core) {
+      const auto parent = core.parents().find(key.name);
+      return parent != core.parents().end() && key.incarnation <= parent->second.key.incarnation &&
+             core.IsOver(key);
+    });
+    if (over) spent_folders_.push_back(folder->path());
+  }
 }
 
 std::vector<std::shared_ptr<Life>> Agent::ListLives() const {

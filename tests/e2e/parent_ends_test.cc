@@ -81,6 +81,11 @@ class ParentEndsTest : public ::testing::Test {
             CallJob("fork", v1::MODE_FORK, "demo.hold", {"1.5", "9"}),
             CommandJob("command", {"sh", "-c", wait})});
   }
+  // The files of a life, NAME-INCARNATION.
+  std::filesystem::path FolderOf(const std::string& life) const {
+    const std::filesystem::directory_iterator hosts(agent_.directory() + "/state");
+    return hosts->path() / "parents" / life;
+  }
   std::string Gate() const { return agent_.directory() + "/gate"; }
   void Open() { std::ofstream(Gate()) << "open"; }
 
@@ -232,7 +237,26 @@ TEST_F(ParentEndsTest, TheAgentKeepsNothingOfALifeOnceItsForksHaveEnded) {
     std::this_thread::yield();
   }
   EXPECT_EQ(OpenFiles(agent_.pid()), before);
-  EXPECT_FALSE(std::filesystem::exists(agent_.directory() + "/state/parents/p-1"));
+  EXPECT_FALSE(std::filesystem::exists(FolderOf("p-1")));
+}
+
+// An agent died after it had written that the life was over, and before its files were gone.
+TEST_F(ParentEndsTest, WhatIsLeftOfALifeThatIsOverTheNextAgentRemoves) {
+  StartParent();
+  ASSERT_TRUE(EndParent(v1::PARENT_END_RETURN).ok());
+  agent_.Kill();
+  for (const char* const life : {"p-1", "nobody-1"}) {
+    std::filesystem::create_directory(FolderOf(life));
+    std::ofstream(FolderOf(life) / "parent.log") << "left";
+  }
+  ASSERT_TRUE(agent_.TryStart());
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (std::filesystem::exists(FolderOf("p-1")) && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(std::filesystem::exists(FolderOf("p-1")));
+  EXPECT_TRUE(std::filesystem::exists(FolderOf("nobody-1"))) << "it may just be starting";
+  EXPECT_TRUE(std::filesystem::exists(FolderOf("default-1"))) << "it lives";
 }
 
 TEST_F(ParentEndsTest, EndingAgainIsRefusedWithTheReason) {
