@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <initializer_list>
@@ -18,12 +17,14 @@
 #include "tests/chaos/armed_file.h"
 #include "tests/chaos/failpoint_list.h"
 #include "tests/chaos/world.h"
+#include "tests/testing/kill_by_pid.h"
 
 namespace brood::chaos {
 namespace {
 
 using std::chrono::seconds;
 using std::chrono::steady_clock;
+using testing::KillByPid;
 
 // A point is met within a second; a machine under load is given time.
 constexpr seconds kPatience{30};
@@ -73,10 +74,6 @@ class FailpointsTest : public ::testing::TestWithParam<FailpointRun> {
       (void)world_->StartParent(kCalls);
   }
 
-  static void KillByPid(int pid) {
-    ASSERT_GT(pid, 1);
-    ::kill(pid, SIGKILL);
-  }
   void KillParent() { KillByPid(world_->FindParent(kCalls).pid()); }
   void KillSupervisor() { KillByPid(world_->agent().GetHost().supervisor_pid()); }
   void KillAgent() {
@@ -108,12 +105,14 @@ class FailpointsTest : public ::testing::TestWithParam<FailpointRun> {
         return world_->EndParent(kCalls);
       case Drive::kParentAndAgent:
         KillParent();
-        return KillAgent();
+        if (!HasFatalFailure()) KillAgent();
+        return;
       case Drive::kSupervisor:
         return KillSupervisor();
       case Drive::kSupervisorAndAgent:
         KillSupervisor();
-        return KillAgent();
+        if (!HasFatalFailure()) KillAgent();
+        return;
       case Drive::kNewParent:
         // Whether it comes is not what is asked.
         (void)world_->StartParent("another");
@@ -152,6 +151,7 @@ TEST_P(FailpointsTest, LoseAndDoubleNothing) {
     // Under load another seed meets it at another time.
     armed_.Arm(run, run.drive == Drive::kLoad ? 1 + static_cast<int32_t>((Seed() - 1) % 5) : 1);
     DriveBy(run.drive);
+    if (HasFatalFailure()) return;
   }
   Until("nothing came to the point", [this] { return armed_.HasFired(); });
   if (HasFatalFailure()) return;

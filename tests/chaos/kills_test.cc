@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -16,9 +15,12 @@
 #include <string>
 
 #include "tests/chaos/world.h"
+#include "tests/testing/kill_by_pid.h"
 
 namespace brood::chaos {
 namespace {
+
+using testing::KillByPid;
 
 // Some five jobs' worth at most, so that each kill meets others in other states.
 constexpr uint64_t kEventsBetweenMax = 80;
@@ -57,29 +59,31 @@ class KillsTest : public ::testing::Test {
   void KillParent(const std::string& name) {
     const v1::Parent parent = world_.FindParent(name);
     if (parent.state() != v1::PARENT_STATE_RUNNING) return;
-    ::kill(parent.pid(), SIGKILL);
+    KillByPid(parent.pid());
+    if (HasFatalFailure()) return;
     // The default one comes again by itself.
     if (name == kCalls) world_.AwaitEndOfCallsParent();
   }
 
   void KillSupervisorAndAgent() {
-    ::kill(world_.agent().GetHost().supervisor_pid(), SIGKILL);
-    KillAgent();
+    KillByPid(world_.agent().GetHost().supervisor_pid());
+    if (!HasFatalFailure()) KillAgent();
   }
 
   // And the calls' parent comes again only after that.
   void KillAll() {
     for (const char* const name : {kCalls, "default"}) {
       const v1::Parent parent = world_.FindParent(name);
-      if (parent.state() == v1::PARENT_STATE_RUNNING) ::kill(parent.pid(), SIGKILL);
+      if (parent.state() == v1::PARENT_STATE_RUNNING) KillByPid(parent.pid());
     }
-    KillSupervisorAndAgent();
+    if (!HasFatalFailure()) KillSupervisorAndAgent();
     if (!HasFatalFailure()) world_.AwaitEndOfCallsParent();
   }
 
   void KillSupervisor() {
     const int pid = world_.agent().GetHost().supervisor_pid();
-    ::kill(pid, SIGKILL);
+    KillByPid(pid);
+    if (HasFatalFailure()) return;
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (world_.agent().GetHost().supervisor_pid() == pid)
       ASSERT_LT(std::chrono::steady_clock::now(), until) << "no other supervisor comes";

@@ -5,12 +5,16 @@
 #include <gmock/gmock.h>
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "common/base/unique_fd.h"
 #include "common/job/event_order.h"
 #include "tests/testing/agent_process.h"
 
@@ -111,6 +115,23 @@ TEST(AgentRestartTest, JobsThatWaitAreRunByTheNextAgentWithTheirEnvironment) {
   const std::string command =
       "grep -r --exclude-dir=spool 'the third' " + agent.directory() + "/state >/dev/null";
   EXPECT_NE(std::system(command.c_str()), 0);
+}
+
+// Of the test's own means: an agent that is dead when its test is over cannot end the others.
+TEST(AgentRestartTest, WhatADeadAgentHadStartedIsGoneWithItsTest) {
+  UniqueFd supervisor;
+  {
+    AgentProcess agent;
+    supervisor.reset(
+        static_cast<int>(::syscall(SYS_pidfd_open, agent.GetHost().supervisor_pid(), 0)));
+    ASSERT_TRUE(supervisor);
+    agent.Kill();
+    EXPECT_EQ(agent.pid(), 0);
+    pollfd lives{supervisor.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&lives, 1, 0), 0);
+  }
+  pollfd ended{supervisor.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 0), 1);
 }
 
 TEST(AgentRestartTest, ASecondAgentOnTheSameStateIsRefused) {

@@ -5,7 +5,6 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,8 +14,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "common/job/event_order.h"
+#include "tests/testing/kill_by_pid.h"
 
 namespace brood::testing {
 namespace {
@@ -106,6 +107,11 @@ std::string AgentProcess::Start() {
     ::_exit(127);
   }
   ::close(ready[1]);
+  if (pid_ < 0) {
+    pid_ = 0;
+    ::close(ready[0]);
+    return "no process";
+  }
   pollfd wait{ready[0], POLLIN, 0};
   char said[512] = {};
   const bool served =
@@ -128,7 +134,18 @@ void AgentProcess::Connect() {
 }
 
 AgentProcess::~AgentProcess() {
-  if (host_ == nullptr) return;
+  // One that has ended, or never served, cannot end the others.
+  const bool stops = pid_ > 0 && host_ != nullptr;
+  if (stops) Stop();
+  Kill();
+  for (const int pid : ProcessesNaming(directory_.path())) {
+    if (stops) ADD_FAILURE() << "process " << pid << " is left behind";
+    KillByPid(pid);
+    (void)AwaitEndOf(pid);
+  }
+}
+
+void AgentProcess::Stop() {
   std::vector<int> pids;
   v1::ListParentsResponse listed;
   (void)parents_->ListParents(Context().get(), v1::ListParentsRequest(), &listed);
@@ -140,34 +157,28 @@ AgentProcess::~AgentProcess() {
   const grpc::Status status = host_->StopAgent(Context().get(), v1::StopAgentRequest(), &stopped);
   if (!status.ok()) {
     ADD_FAILURE() << "the agent does not stop: " << status.error_message();
-    ::kill(pid_, SIGKILL);
-  }
-  int ended = 0;
-  ::waitpid(pid_, &ended, 0);
-  if (status.ok()) {
+  } else if (!AwaitEndOf(pid_)) {
+    ADD_FAILURE() << "the agent does not end, though it said that it stops";
+  } else {
+    int ended = 0;
+    ::waitpid(std::exchange(pid_, 0), &ended, 0);
     EXPECT_EQ(ended, 0);
   }
   for (const int pid : pids) {
-    if (pid > 0 && !AwaitEndOf(pid)) {
-      ADD_FAILURE() << "process " << pid << " outlives its agent's stop";
-      ::kill(pid, SIGKILL);
-    }
-  }
-  for (const int pid : ProcessesNaming(directory_.path())) {
-    ADD_FAILURE() << "process " << pid << " is left behind";
-    ::kill(pid, SIGKILL);
+    if (pid <= 0 || AwaitEndOf(pid)) continue;
+    ADD_FAILURE() << "process " << pid << " outlives its agent's stop";
+    KillByPid(pid);
   }
 }
 
 void AgentProcess::Kill() {
-  if (pid_ == 0) return;
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
-  pid_ = 0;
+  if (pid_ <= 0) return;
+  KillByPid(pid_);
+  ::waitpid(std::exchange(pid_, 0), nullptr, 0);
 }
 
 bool AgentProcess::AwaitEnd(int milliseconds) {
-  if (pid_ == 0) return true;
+  if (pid_ <= 0) return true;
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
   pollfd wait{pidfd, POLLIN, 0};
   const bool ended = ::poll(&wait, 1, milliseconds) == 1;

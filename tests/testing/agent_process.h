@@ -62,6 +62,7 @@ class AgentProcess {
   void Launch();
   std::string Start();
   void Connect();
+  void Stop();
 
   TempDirectory directory_;
   std::vector<std::string> options_;
