@@ -11,13 +11,14 @@ import io
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+from local_world import BROOD, environment_in, expect_brood, own_folder  # noqa: E402
+from proc import children_of, status, wait_until  # noqa: E402
+
 PATIENCE = 120
 # Jobs a second, by kind, and jobs at once before it begins: more than the 10,000 ended ones that an agent keeps in memory, of
 # the same kinds, so that from there on each new one takes the place of an old one.
@@ -91,20 +92,11 @@ def check_judges():
 
 def memory_of(pid):
     """What is its own alone: files that it maps grow until they are full, and are then let go."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) << 10
+    return int(status(pid, "RssAnon")) << 10
 
 
 def zombies_of(pid):
-    count = 0
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
-                state, parent = file.read().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue  # it has ended meanwhile
-        count += state == "Z" and int(parent) == pid
-    return count
+    return sum(state == "Z" for _, state in children_of(pid))
 
 
 def size_of(folder):
@@ -120,21 +112,16 @@ def size_of(folder):
 
 class Soak:
     def __init__(self, folder):
-        self.environment = dict(os.environ, HOME=folder)
-        for name in ("STATE_DIR", "RUNTIME_DIR", "CONFIG", "HOSTS"):
-            self.environment["BROOD_" + name] = os.path.join(folder, name.lower())
+        self.environment = environment_in(folder)
         self.brood("run", "--", "true")
-        status = json.loads(self.brood("agent", "status", "-o", "json"))
-        self.pids = {"agent": status["pid"], "supervisor": status["supervisorPid"], "parent": status["parents"][0]["pid"]}
+        agent = json.loads(self.brood("agent", "status", "-o", "json"))
+        self.pids = {"agent": agent["pid"], "supervisor": agent["supervisorPid"], "parent": agent["parents"][0]["pid"]}
         state = self.environment["BROOD_STATE_DIR"]
         self.state = os.path.join(state, os.listdir(state)[0])
         self.jobs = 0
 
     def brood(self, *words):
-        answer = subprocess.run([BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=PATIENCE,
-                                check=False, stdin=subprocess.DEVNULL)
-        assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
-        return answer.stdout
+        return expect_brood(self.environment, *words, timeout=PATIENCE)
 
     def start(self, words):
         return subprocess.Popen([BROOD, "run", "--each", "-", *words], env=self.environment, stdin=subprocess.PIPE,
@@ -167,16 +154,13 @@ class Soak:
 
     def rest(self):
         """What each process has when nothing runs."""
-        deadline = time.monotonic() + PATIENCE
-        while any(int(json.loads(self.brood("hosts", "-o", "json"))["hosts"][0].get(what, 0))
-                  for what in ("processes", "threads", "queued")):
-            assert time.monotonic() < deadline, "jobs do not end"
+        wait_until("jobs do not end", lambda: not any(
+            int(json.loads(self.brood("hosts", "-o", "json"))["hosts"][0].get(what, 0))
+            for what in ("processes", "threads", "queued")), PATIENCE)
         counts = {}
         for process, pid in self.pids.items():
-            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-                threads = next(int(line.split()[1]) for line in file if line.startswith("Threads:"))
-            counts[process] = {"descriptors": len(os.listdir(f"/proc/{pid}/fd")), "threads": threads,
-                               "zombies": zombies_of(pid)}
+            counts[process] = {"descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+                               "threads": int(status(pid, "Threads")), "zombies": zombies_of(pid)}
         return counts
 
     def load(self, seconds, faster=1):
@@ -214,8 +198,7 @@ class Soak:
 def main(seconds):
     with contextlib.redirect_stdout(io.StringIO()):
         check_judges()
-    folder = tempfile.mkdtemp(prefix="brood-soak-", dir="/var/tmp")
-    try:
+    with own_folder() as folder:
         soak = Soak(folder)
         soak.warm_up()
         soak.settle()
@@ -228,8 +211,6 @@ def main(seconds):
         limits = LEFT_BY_A_JOB_MAX if seconds < LONG_SECONDS else LEFT_IN_A_LONG_RUN_MAX
         breaches = judge_memory(samples, limits) + judge_rest(before, after) + soak.judge_disk(soak.jobs - first, journal)
         soak.brood("agent", "stop")
-    finally:
-        shutil.rmtree(folder)
     for breach in breaches:
         print("BREACH: " + breach)
     return 1 if breaches else 0

@@ -8,12 +8,14 @@ Every indented block that begins with "$ " is run, in order, with agents of its 
 Numbers, ids, times and addresses may differ from one run to the next. --write puts the present output into the page.
 """
 
+import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+from local_world import environment_in, own_folder, run_brood  # noqa: E402
 
 BIN = os.environ["BROOD_BIN_DIR"]
 SECONDS = 60
@@ -64,19 +66,26 @@ def run(commands, environment):
     return [output.splitlines() for output in outputs[:len(commands)]]
 
 
+@contextlib.contextmanager
+def agents_of(folder):
+    """The environment of a page's commands; what they started is ended."""
+    environment = environment_in(folder) | {"PATH": BIN + ":" + os.environ["PATH"]}
+    try:
+        yield environment
+    finally:
+        run_brood(environment, "lab", "down")
+        run_brood(environment, "agent", "stop")
+
+
 def main():
     write = sys.argv[1] == "--write"
     page = sys.argv[-1]
     with open(page, encoding="utf-8") as file:
         lines = file.read().splitlines()
-    folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
-    environment = dict(os.environ, HOME=folder, PATH=BIN + ":" + os.environ["PATH"])
-    for name in ("STATE_DIR", "RUNTIME_DIR", "CONFIG", "HOSTS"):
-        environment["BROOD_" + name] = os.path.join(folder, name.lower())
     different = []
     result = []
     done = 0
-    try:
+    with own_folder() as folder, agents_of(folder) as environment:
         for first, end in blocks(lines):
             result += lines[done:first]
             done = end
@@ -94,11 +103,6 @@ def main():
                 if [normal(line) for line in was] != [normal(line) for line in now]:
                     different.append(f"$ {command}\nthe page shows:\n" + "\n".join(was) +
                                      "\nit prints:\n" + "\n".join(now))
-    finally:
-        for command in (["lab", "down"], ["agent", "stop"]):
-            subprocess.run([os.path.join(BIN, "brood"), *command], env=environment, capture_output=True,
-                           timeout=SECONDS, check=False)
-        shutil.rmtree(folder)
     if write:
         with open(page, "w", encoding="utf-8") as file:
             file.write("\n".join(result + lines[done:]) + "\n")

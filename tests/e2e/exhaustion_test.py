@@ -19,6 +19,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
 from agent_stubs import AgentStubs  # noqa: E402
 from local_world import LocalWorld  # noqa: E402
+from proc import stat, status, wait_until  # noqa: E402
 
 CLIENTS = 1000
 MESSAGE_BYTES = 600 << 20
@@ -27,12 +28,6 @@ MESSAGE_BYTES = 600 << 20
 GROWTH_BYTES_MAX = 160 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 FORK, THREAD = 2, 3  # brood.v1.Mode
-
-
-def status_of(pid, name):
-    """A number of /proc/PID/status."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 
 def descriptors(pid):
@@ -46,8 +41,7 @@ def first_free(pid):
 
 
 def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
+    fields = stat(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
@@ -62,6 +56,13 @@ def limited(pid, what, value):
         resource.prlimit(pid, what, usual)
 
 
+def own_group_of(pid):
+    """Its folder under the controller of processes (version 1)."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+        path = next((line.rstrip("\n").split(":", 2)[2] for line in file if ":pids:" in line), "/")
+    return "/sys/fs/cgroup/pids" + path.rstrip("/")
+
+
 def kind(event):
     return event.WhichOneof("payload")
 
@@ -69,9 +70,9 @@ def kind(event):
 class ExhaustionTest(LocalWorld):
     def setUp(self):
         super().setUp()
-        status = json.loads(self.brood("agent", "status", "-o", "json").stdout)
-        self.agent = status["pid"]
-        self.parent = status["parents"][0]["pid"]
+        agent = json.loads(self.expect("agent", "status", "-o", "json"))
+        self.agent = agent["pid"]
+        self.parent = agent["parents"][0]["pid"]
         self.socket = self.folder + "/run/agent.sock"
         self.stubs = AgentStubs(self.folder, self.socket)
         self.addCleanup(self.stubs.close)
@@ -157,7 +158,8 @@ class ExhaustionTest(LocalWorld):
         self.expect_well()
 
     def test_no_process_and_no_thread(self):
-        folder = f"/sys/fs/cgroup/pids/brood-test-{os.getpid()}"
+        home = own_group_of(self.parent)
+        folder = f"{home}/brood-test-{os.getpid()}"
         try:
             os.mkdir(folder)
         except OSError as refused:
@@ -177,7 +179,7 @@ class ExhaustionTest(LocalWorld):
             self.expect_well()
         finally:
             # The parent goes back where it was, so that the group can go.
-            with open("/sys/fs/cgroup/pids/cgroup.procs", "w", encoding="ascii") as file:
+            with open(home + "/cgroup.procs", "w", encoding="ascii") as file:
                 file.write(str(self.parent))
             os.rmdir(folder)
 
@@ -215,16 +217,12 @@ class ExhaustionTest(LocalWorld):
                 silent.append(self.connect())
             # They cost the others nothing.
             self.expect_well()
-            self.assertLess(status_of(self.agent, "Threads"), 64)
+            self.assertLess(int(status(self.agent, "Threads")), 64)
         finally:
             for client in silent:
                 client.close()
         # The agent lets go of them too.
-        deadline = 20 * 50
-        while len(descriptors(self.agent)) > before + 16:
-            deadline -= 1
-            self.assertGreater(deadline, 0, "descriptors are left")
-            select.select([], [], [], 0.02)
+        wait_until("descriptors are left", lambda: len(descriptors(self.agent)) <= before + 16)
         self.expect_well()
 
     def test_a_thousand_connections_at_once_that_ask(self):
@@ -242,12 +240,12 @@ class ExhaustionTest(LocalWorld):
                 channel.close()
 
     def test_a_message_of_600_mb_to_a_limit_of_one(self):
-        before = status_of(self.agent, "VmHWM") << 10
+        before = int(status(self.agent, "VmHWM")) << 10
         call = self.stubs.channel.unary_unary("/brood.v1.JobService/SubmitJobs")
         with self.assertRaises(self.stubs.grpc.RpcError) as refused:
             call(bytes(MESSAGE_BYTES), timeout=60)
         self.assertEqual(refused.exception.code(), self.stubs.grpc.StatusCode.RESOURCE_EXHAUSTED)
-        grown = (status_of(self.agent, "VmHWM") << 10) - before
+        grown = (int(status(self.agent, "VmHWM")) << 10) - before
         self.assertLess(grown, GROWTH_BYTES_MAX, f"{grown >> 20} MiB")
         self.expect_well()
 

@@ -10,20 +10,25 @@ import ctypes
 import errno
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
-VARIABLES = ("BROOD_STATE_DIR", "BROOD_RUNTIME_DIR", "BROOD_CONFIG", "BROOD_HOSTS")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+import proc  # noqa: E402
+from local_world import OwnFolders  # noqa: E402
+
+SKIPPED = 77  # as CMakeLists.txt has it
 CLONE_NEWNS = 0x00020000
 MS_REC_PRIVATE = 0x4000 | (1 << 18)
 DISK_MIB = 96
 SECONDS = 60
+
+
+def run(*words):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr.strip()}"
 
 
 def enter_mount_namespace():
@@ -31,38 +36,34 @@ def enter_mount_namespace():
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None) != 0:
         return "no mount namespace of its own: " + os.strerror(ctypes.get_errno())
+    with tempfile.TemporaryDirectory(prefix="brood-", dir="/var/tmp") as folder:
+        try:
+            mount_disk(folder + "/image", folder)
+            run("umount", folder)
+        except (AssertionError, OSError) as refused:
+            return f"no disk of its own: {refused}"
     return None
 
 
-class FullDiskTest(unittest.TestCase):
+def mount_disk(image, folder):
+    with open(image, "wb") as file:
+        file.truncate(DISK_MIB << 20)
+    run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+    run("mount", "-o", "loop", image, folder)
+
+
+class FullDiskTest(OwnFolders):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.disk = os.path.join(self.folder, "disk")
         os.mkdir(self.disk)
-        image = os.path.join(self.folder, "image")
-        with open(image, "wb") as file:
-            file.truncate(DISK_MIB << 20)
-        self.shell("mkfs.ext4", "-q", "-F", "-m", "0", image)
-        self.shell("mount", "-o", "loop", image, self.disk)
-        self.addCleanup(self.shell, "umount", self.disk)
-        self.environment = dict(os.environ, TMPDIR="/var/tmp", HOME=self.folder)
-        for name in VARIABLES:
-            self.environment[name] = os.path.join(self.folder, name[6:].lower())
+        mount_disk(os.path.join(self.folder, "image"), self.disk)
+        self.addCleanup(run, "umount", self.disk)
+        # Whoever still has files there would keep it.
+        self.addCleanup(lambda: self.assertEqual(proc.end_all_with(self.folder), []))
         self.environment["BROOD_STATE_DIR"] = os.path.join(self.disk, "state")
         self.addCleanup(self.brood, "agent", "stop")
         self.assertEqual(self.brood("run", "--", "echo", "up").stdout, "up\n")
-
-    def shell(self, *words):
-        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS)
-        if done.returncode != 0:
-            print(f"skipped: {' '.join(words)}: {done.stderr.strip()}", flush=True)
-            self.skipTest("no disk of its own")
-
-    def brood(self, *words):
-        return subprocess.run(
-            [BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=SECONDS
-        )
 
     def fill(self):
         """Takes all room there is, in whole blocks and then bytes."""
@@ -75,12 +76,7 @@ class FullDiskTest(unittest.TestCase):
                     self.assertEqual(full.errno, errno.ENOSPC)
         self.assertEqual(os.statvfs(self.disk).f_bavail, 0)
 
-    def await_true(self, what, condition):
-        end = time.monotonic() + SECONDS
-        while not condition():
-            self.assertLess(time.monotonic(), end, what)
-
-    def start(self, *words):
+    def submit(self, *words):
         """The id of a detached job."""
         done = self.brood("run", "-d", *words)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -92,9 +88,9 @@ class FullDiskTest(unittest.TestCase):
     def test_a_full_disk_refuses_new_jobs_and_keeps_running_ones(self):
         gate = os.path.join(self.folder, "gate")
         os.mkfifo(gate)
-        waits = self.start("--", "sh", "-c", f"read word <{gate}; exit 7")
-        stays = self.start("--", "sleep", "1000")
-        self.await_true("the jobs run", lambda: {self.state(waits), self.state(stays)} == {"RUNNING"})
+        waits = self.submit("--", "sh", "-c", f"read word <{gate}; exit 7")
+        stays = self.submit("--", "sleep", "1000")
+        proc.wait_until("the jobs run", lambda: {self.state(waits), self.state(stays)} == {"RUNNING"})
         agent = json.loads(self.brood("agent", "status", "-o", "json").stdout)
         self.assertEqual(agent["journalProblem"], "")
         self.fill()
@@ -130,7 +126,7 @@ class FullDiskTest(unittest.TestCase):
         self.assertEqual(self.brood("events", waits, "-o", "jsonl").stdout.count('"exited"'), 1)
 
         os.unlink(os.path.join(self.disk, "ballast"))
-        self.await_true("jobs are taken again", lambda: self.brood("run", "--", "true").returncode == 0)
+        proc.wait_until("jobs are taken again", lambda: self.brood("run", "--", "true").returncode == 0)
         self.assertEqual(self.brood("run", "--durable", "--", "echo", "kept").stdout, "kept\n")
         self.assertIn('"durable"', self.brood("events", "last", "-o", "jsonl").stdout)
         after = json.loads(self.brood("agent", "status", "-o", "json").stdout)
@@ -140,8 +136,8 @@ class FullDiskTest(unittest.TestCase):
         gate = os.path.join(self.folder, "gate")
         os.mkfifo(gate)
         script = f"echo before; read word <{gate}; head -c 3000000 /dev/zero; exit 3"
-        job = self.start("--", "sh", "-c", script)
-        self.await_true("it runs", lambda: self.state(job) == "RUNNING")
+        job = self.submit("--", "sh", "-c", script)
+        proc.wait_until("it runs", lambda: self.state(job) == "RUNNING")
         self.fill()
         with open(gate, "w", encoding="utf-8") as file:
             file.write("on\n")
@@ -159,16 +155,14 @@ class FullDiskTest(unittest.TestCase):
     def test_an_agent_that_is_killed_on_a_full_disk_comes_back_to_it(self):
         gate = os.path.join(self.folder, "gate")
         os.mkfifo(gate)
-        job = self.start("--", "sh", "-c", f"read word <{gate}; exit 9")
-        self.await_true("it runs", lambda: self.state(job) == "RUNNING")
+        job = self.submit("--", "sh", "-c", f"read word <{gate}; exit 9")
+        proc.wait_until("it runs", lambda: self.state(job) == "RUNNING")
         self.fill()
         agent = json.loads(self.brood("agent", "status", "-o", "json").stdout)["pid"]
-        os.kill(agent, signal.SIGKILL)
-        self.await_true("it is gone", lambda: not os.path.exists(f"/proc/{agent}/fd/0"))
-        next_agent = subprocess.Popen([BROOD, "agent", "run"], env=self.environment, stderr=subprocess.DEVNULL)
-        self.addCleanup(next_agent.wait, SECONDS)
+        proc.kill(agent)
+        self.start("agent", "run", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(self.brood, "agent", "stop")
-        self.await_true("it answers", lambda: self.brood("agent", "status").returncode == 0)
+        proc.wait_until("it answers", lambda: self.brood("agent", "status").returncode == 0)
         self.assertEqual(self.state(job), "RUNNING")
         refused = self.brood("run", "--", "true")
         self.assertEqual(refused.returncode, 125)
@@ -177,12 +171,12 @@ class FullDiskTest(unittest.TestCase):
             file.write("on\n")
         self.assertEqual(self.brood("wait", job).returncode, 9)
         os.unlink(os.path.join(self.disk, "ballast"))
-        self.await_true("jobs are taken again", lambda: self.brood("run", "--", "true").returncode == 0)
+        proc.wait_until("jobs are taken again", lambda: self.brood("run", "--", "true").returncode == 0)
 
 
 if __name__ == "__main__":
     reason = enter_mount_namespace()
     if reason:
         print("skipped:", reason)
-        sys.exit(0)
+        sys.exit(SKIPPED)
     unittest.main()

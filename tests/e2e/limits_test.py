@@ -9,16 +9,14 @@ skipped, with that reason, where the agent says that it has none.
 import json
 import os
 import re
-import select
 import signal
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+import proc  # noqa: E402
 from local_world import LocalWorld  # noqa: E402
 
-SECONDS = 20
 # Takes memory until it is refused or killed: 300 MiB, far beyond the limit, and far below what a machine has.
 GLUTTON = "x = bytearray(300 << 20); print(len(x))"
 # Forks children that wait, and says how often it could before it was refused.
@@ -62,19 +60,6 @@ class LimitsTest(LocalWorld):
         """The control groups of this state's jobs, anywhere."""
         return [os.path.join(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names
                 if name.startswith(f"brood-{self.journal}-")]
-
-    def wait_until(self, holds, what):
-        deadline = time.monotonic() + SECONDS
-        while not holds():
-            self.assertLess(time.monotonic(), deadline, what)
-            select.select([], [], [], 0.01)  # the next look
-
-    def kill_agent(self):
-        pid = json.loads(self.brood("agent", "status", "-o", "json").stdout)["pid"]
-        pidfd = os.pidfd_open(pid)
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        self.assertTrue(select.select([pidfd], [], [], SECONDS)[0], "the agent has not ended")
-        os.close(pidfd)
 
     def test_the_kernels_limits_of_one_process_hold(self):
         shell = "ulimit -n; ulimit -c; ulimit -t; ulimit -f"
@@ -145,20 +130,25 @@ class LimitsTest(LocalWorld):
     def test_no_group_is_left_by_whoever_dies(self):
         self.need("what is looked for here")
         self.brood("run", "--limit", "mem=64M", "--limit", "procs=9", "--", "true")
-        self.wait_until(lambda: not self.groups(), "a group is left after the end")
+        proc.wait_until("a group is left after the end", lambda: not self.groups())
         gate = self.folder + "/gate"
         job = self.brood("run", "-d", "--limit", "mem=64M", "--limit", "procs=9", "--", "sh", "-c",
                          f"while [ ! -e {gate} ]; do sleep 0.02; done").stdout.strip()
-        self.wait_until(lambda: self.show(job)["state"] == "RUNNING", "it does not run")
+        proc.wait_until("it does not run", lambda: self.show(job)["state"] == "RUNNING")
         self.assertTrue(self.groups())
-        self.kill_agent()
+        proc.kill(json.loads(self.expect("agent", "status", "-o", "json"))["pid"])
         # The job goes on in its group, ends while nobody looks, and the next agent tidies up.
         self.assertTrue(self.groups())
         pid_folder = self.groups()[0]
         open(gate, "w").close()
-        self.wait_until(lambda: not open(pid_folder + "/cgroup.procs").read(), "the job does not end")
+
+        def is_empty():
+            with open(pid_folder + "/cgroup.procs", encoding="ascii") as file:
+                return not file.read()
+
+        proc.wait_until("the job does not end", is_empty)
         self.assertEqual(self.brood("wait", job).returncode, 0)
-        self.wait_until(lambda: not self.groups(), "the next agent leaves a group")
+        proc.wait_until("the next agent leaves a group", lambda: not self.groups())
 
     def test_a_group_stays_for_as_long_as_somebody_lives_in_it(self):
         self.need("what is looked for here")
@@ -167,7 +157,7 @@ class LimitsTest(LocalWorld):
         with open(self.groups()[0] + "/cgroup.procs", encoding="ascii") as file:
             daemon = int(file.read())
         os.kill(daemon, signal.SIGKILL)
-        self.wait_until(lambda: not self.groups(), "a group is left after the last in it")
+        proc.wait_until("a group is left after the last in it", lambda: not self.groups())
 
     def test_what_is_no_limit_is_refused_with_its_cure(self):
         for limit, words in {

@@ -11,14 +11,15 @@ A stranger (decoy) leads a session of its own, as jobs do, and writes down every
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+from local_world import BROOD, environment_in, expect_brood, own_folder  # noqa: E402
+from proc import kill, wait_until  # noqa: E402
+
 ROUNDS = int(os.environ.get("BROOD_PID_REUSES", "100"))
 SECONDS = 20
 LAST_PID = "/proc/sys/kernel/ns_last_pid"
@@ -26,13 +27,6 @@ NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 # It ignores SIGTERM, so that its end is this test's doing alone.
 STUBBORN = ["sh", "-c", "trap '' TERM USR1; exec sleep 600", "{}"]
 BATCH = 5  # jobs, and strangers, at once
-
-
-def wait_until(what, holds):
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, what
-        select.select([], [], [], 0.001)  # the next look
 
 
 class Decoy:
@@ -90,9 +84,7 @@ class World:
     """One host's brood, of which this process, pid 1 of its namespace, adopts what nobody else does."""
 
     def __init__(self, folder):
-        self.environment = dict(os.environ, HOME=folder)
-        for name in ("STATE_DIR", "RUNTIME_DIR", "CONFIG", "HOSTS"):
-            self.environment["BROOD_" + name] = os.path.join(folder, name[:5].lower())
+        self.environment = environment_in(folder)
         self.brood("run", "--", "true")
 
     def start(self, *words):
@@ -100,10 +92,7 @@ class World:
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def brood(self, *words, lines=""):
-        answer = subprocess.run([BROOD, *words], env=self.environment, capture_output=True, text=True, timeout=SECONDS,
-                                check=False, input=lines)
-        assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
-        return answer.stdout
+        return expect_brood(self.environment, *words, timeout=SECONDS, input=lines)
 
     def status(self):
         return json.loads(self.brood("agent", "status", "-o", "json"))
@@ -127,14 +116,6 @@ class World:
         self.start("wait", *jobs).communicate(timeout=SECONDS)
         wait_until("they are not cleaned", lambda: sum("cleaned" in json.loads(line) for line in self.brood(
             "events", *jobs, "-o", "jsonl").splitlines()) == len(jobs))
-
-
-def kill(pid):
-    """Its end, seen: by whoever waits for it, it is taken away later."""
-    pidfd = os.pidfd_open(pid)
-    os.kill(pid, signal.SIGKILL)
-    assert select.select([pidfd], [], [], SECONDS)[0]
-    os.close(pidfd)
 
 
 def take_places_of(pids):
@@ -219,36 +200,32 @@ def of_jobs_whose_end_nobody_saw(world):
 CASES = (of_a_living_parent, of_orphans, of_cancels_that_the_next_agent_takes_over, of_jobs_whose_end_nobody_saw)
 
 
-def inside():
+def inside(folder):
     # Somewhere to begin, where the namespace has no pids yet and none wraps around.
     with open(LAST_PID, "w", encoding="ascii") as file:
         file.write("1000")
-    folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
     strangers = 0
     hits = 0
-    try:
-        world = World(folder)
-        for number in range(-(-ROUNDS // BATCH)):
-            case = CASES[number % len(CASES)]
-            for decoy in case(world):
-                strangers += 1
-                done = decoy.judge()
-                if done:
-                    hits += 1
-                    print(f"{case.__name__}: the stranger with pid {decoy.pid} got {', '.join(done)}")
-            # What was orphaned and has ended.
-            while adopt(-1):
-                pass
-        world.brood("agent", "stop")
-    finally:
-        shutil.rmtree(folder)
+    world = World(folder)
+    for number in range(-(-ROUNDS // BATCH)):
+        case = CASES[number % len(CASES)]
+        for decoy in case(world):
+            strangers += 1
+            done = decoy.judge()
+            if done:
+                hits += 1
+                print(f"{case.__name__}: the stranger with pid {decoy.pid} got {', '.join(done)}")
+        # What was orphaned and has ended.
+        while adopt(-1):
+            pass
+    world.brood("agent", "stop")
     print(f"{strangers} pids were given to strangers, {hits} strangers were hit")
     return 1 if hits else 0
 
 
 def main():
-    if sys.argv[1:] == ["--inside"]:
-        return inside()
+    if sys.argv[1:2] == ["--inside"]:
+        return inside(sys.argv[2])
     probe = ["sh", "-c", f"echo 1000 >{LAST_PID} && [ $$ = 1 ]"]
     try:
         tried = subprocess.run([*NAMESPACE, *probe], capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -258,7 +235,10 @@ def main():
     if why:
         print(f"SKIPPED: no pid namespace whose next pid can be said: {why}")
         return 77
-    return subprocess.run([*NAMESPACE, sys.executable, os.path.abspath(__file__), "--inside"], timeout=280, check=False).returncode
+    # Out here it is removed also where the time is over and the whole namespace is killed.
+    with own_folder() as folder:
+        words = [*NAMESPACE, sys.executable, os.path.abspath(__file__), "--inside", folder]
+        return subprocess.run(words, timeout=280, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -9,26 +9,25 @@ each of its HOSTS. BROOD_BIN_DIR names the folder of the programs.
 import collections
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+from local_world import BROOD, environment_in, expect_brood, own_folder  # noqa: E402
+from proc import children_of, wait_until  # noqa: E402
+
 # What does not come about by then never will: a fork takes a millisecond.
 SECONDS = 100
 
 
 class Lab:
-    """A lab with folders of its own, which leaves nothing."""
+    """A lab in that folder, which leaves nothing."""
 
-    def __init__(self, hosts):
-        self.folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
-        self.environment = dict(os.environ, HOME=self.folder)
-        for name in ("STATE_DIR", "RUNTIME_DIR", "CONFIG", "HOSTS"):
-            self.environment["BROOD_" + name] = os.path.join(self.folder, name.lower())
+    def __init__(self, folder, hosts):
+        self.folder = folder
+        self.environment = environment_in(folder)
         self.hosts = self.brood("lab", "up", "-n", str(hosts)).split()
 
     def __enter__(self):
@@ -36,13 +35,9 @@ class Lab:
 
     def __exit__(self, *_):
         self.brood("lab", "down")
-        shutil.rmtree(self.folder)
 
     def brood(self, *words):
-        answer = subprocess.run([BROOD, *words], env=self.environment, capture_output=True, text=True,
-                                timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
-        assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
-        return answer.stdout
+        return expect_brood(self.environment, *words, timeout=SECONDS)
 
     def start(self, host, mode, lines):
         words = [BROOD, "run", "-w", host, "--mode", mode, "--each", lines, "--call", "demo.hold", "3600", "{}"]
@@ -55,35 +50,22 @@ class Lab:
                 for host in json.loads(self.brood("lab", "status", "-o", "json"))["hosts"]]
 
     def wait_for(self, live):
-        deadline = time.monotonic() + SECONDS
-        while self.live() != [live] * len(self.hosts):
-            assert time.monotonic() < deadline, f"{self.live()}, and not {live} each"
+        wait_until(f"there are not {live} on each", lambda: self.live() == [live] * len(self.hosts), SECONDS)
 
     def jobs(self, host, *words):
         answer = json.loads(self.brood("ps", "-w", host, "-n", "100000", "-o", "json", *words))
         return answer["jobs"] if isinstance(answer, dict) else answer
 
 
-def children_of(pid):
-    """As /proc itself has them."""
-    children = set()
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
-                if int(file.read().rpartition(")")[2].split()[1]) == pid:
-                    children.add(int(entry))
-        except OSError:
-            pass  # it has ended meanwhile
-    return children
-
-
 def look_at(lab, host, count):
     """All are seen, by brood and by /proc alike."""
-    deadline = time.monotonic() + SECONDS
-    jobs = lab.jobs(host, "-l")
-    while any(job["state"] != "RUNNING" for job in jobs):
-        assert time.monotonic() < deadline
-        jobs = lab.jobs(host, "-l")
+    jobs = []
+
+    def all_run():
+        jobs[:] = lab.jobs(host, "-l")
+        return all(job["state"] == "RUNNING" for job in jobs)
+
+    wait_until("some do not run", all_run, SECONDS)
     forks = [job for job in jobs if job["mode"] == "FORK"]
     threads = [job for job in jobs if job["mode"] == "THREAD"]
     assert (len(forks), len(threads)) == (count, count), (len(forks), len(threads))
@@ -91,7 +73,7 @@ def look_at(lab, host, count):
     assert len(parents) == 1, f"more parents than one: {parents}"
     parent = parents.pop()
     pids = {job["pid"] for job in forks}
-    assert len(pids) == count and pids <= children_of(parent)
+    assert len(pids) == count and pids <= {pid for pid, _ in children_of(parent)}
     tids = {job["tid"] for job in threads}
     assert len(tids) == count and tids <= set(map(int, os.listdir(f"/proc/{parent}/task")))
     words = collections.Counter(word for line in lab.brood("tree", "-w", host).splitlines()
@@ -101,7 +83,7 @@ def look_at(lab, host, count):
 
 def run(hosts, count):
     begin = time.monotonic()
-    with Lab(hosts) as lab:
+    with own_folder() as folder, Lab(folder, hosts) as lab:
         lines = os.path.join(lab.folder, "lines")
         with open(lines, "w", encoding="utf-8") as file:
             file.writelines(f"{number}\n" for number in range(count))

@@ -2,36 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each lie that brood could tell about forks and threads fails its claim; without one, the same programs pass.
 
-Usage: lies_test.py; BROOD_LYING_BIN_DIR names the folder of the programs that can lie.
+Usage: lies_test.py; BROOD_BIN_DIR names the folder of the programs that can lie.
 """
 
 import json
 import os
-import shutil
-import subprocess
-import tempfile
+import sys
 import unittest
 
-BROOD = os.path.join(os.environ["BROOD_LYING_BIN_DIR"], "brood")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+from local_world import OwnFolders  # noqa: E402
+
 SECONDS = 120
-VARIABLES = ("BROOD_STATE_DIR", "BROOD_RUNTIME_DIR", "BROOD_CONFIG", "BROOD_HOSTS")
 
 
-class LiesTest(unittest.TestCase):
+class LiesTest(OwnFolders):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
-        self.environment = dict(os.environ, TMPDIR="/var/tmp", HOME=self.folder)
+        super().setUp()
         self.environment.pop("BROOD_LIE", None)
-        for name in VARIABLES:
-            self.environment[name] = os.path.join(self.folder, name[6:].lower())
-
-    def tearDown(self):
-        self.brood("lab", "down")
-        shutil.rmtree(self.folder)
-
-    def brood(self, *words):
-        return subprocess.run([BROOD, *words], env=self.environment, capture_output=True, text=True,
-                              timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
+        self.addCleanup(self.brood, "lab", "down")
 
     def failed_claims(self, lie, experiment):
         """What the experiment's FAILED claims say, on a host that tells the lie."""
@@ -39,7 +28,7 @@ class LiesTest(unittest.TestCase):
             self.environment["BROOD_LIE"] = lie
         up = self.brood("lab", "up", "-n", "1")
         self.assertEqual(up.returncode, 0, up.stderr)
-        answer = self.brood("experiment", "run", experiment, "-w", "host1", "-o", "json")
+        answer = self.brood("experiment", "run", experiment, "-w", "host1", "-o", "json", timeout=SECONDS)
         report = json.loads(answer.stdout)[experiment]
         self.assertEqual(answer.returncode, 1 if report["verdict"] != "PASSED" else 0, answer.stderr)
         return [claim["says"] for claim in report["hosts"]["host1"]["claims"] if claim["verdict"] == "FAILED"]

@@ -4,24 +4,17 @@
 
 import json
 import os
-import select
-import signal
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../testing"))
-from local_world import BROOD, LocalWorld  # noqa: E402
+import proc  # noqa: E402
+from local_world import LocalWorld  # noqa: E402
 
 
 class LocalAgentDiesTest(LocalWorld):
     def kill_agent(self):
-        status = json.loads(self.brood("agent", "status", "-o", "json").stdout)
-        pidfd = os.pidfd_open(status["pid"])
-        os.kill(status["pid"], signal.SIGKILL)
-        # Its end, which is not ours to wait for, is seen by the descriptor.
-        select.select([pidfd], [], [], 20)
-        os.close(pidfd)
+        proc.kill(json.loads(self.expect("agent", "status", "-o", "json"))["pid"])
 
     def test_a_dead_agent_comes_back_for_whoever_asks(self):
         gate = self.folder + "/gate"
@@ -37,13 +30,6 @@ class LocalAgentDiesTest(LocalWorld):
         waited = self.brood("wait", job)
         self.assertEqual(waited.returncode, 0, waited.stderr)
         self.assertEqual(self.brood("logs", job).stdout, "done\n")
-
-    def start(self, *words):
-        process = subprocess.Popen(
-            [BROOD, *words], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.addCleanup(process.communicate)
-        return process
 
     def test_what_follows_a_job_goes_on_when_its_agent_dies(self):
         gate = self.folder + "/gate"

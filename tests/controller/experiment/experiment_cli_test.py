@@ -7,20 +7,20 @@ Usage: experiment_cli_test.py; BROOD_BIN_DIR names the folder of the programs, B
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
-import time
+import sys
 import unittest
 import xml.etree.ElementTree
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../testing"))
+from local_world import BROOD, environment_in, own_folder, run_brood  # noqa: E402
+from proc import wait_until  # noqa: E402
+
 SOURCE = os.environ["BROOD_SOURCE_DIR"]
 HERE = os.path.join(SOURCE, "tests", "controller", "experiment")
 EXAMPLES = os.path.join(SOURCE, "docs", "examples", "experiments")
 SECONDS = 120
-VARIABLES = ("BROOD_STATE_DIR", "BROOD_RUNTIME_DIR", "BROOD_CONFIG", "BROOD_HOSTS")
 
 
 class ExperimentTest(unittest.TestCase):
@@ -28,21 +28,14 @@ class ExperimentTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
-        cls.environment = dict(os.environ, TMPDIR="/var/tmp", HOME=cls.folder)
-        for name in VARIABLES:
-            cls.environment[name] = os.path.join(cls.folder, name[6:].lower())
+        cls.folder = cls.enterClassContext(own_folder())
+        cls.environment = environment_in(cls.folder)
+        cls.addClassCleanup(cls.brood, "lab", "down")
         cls.brood("lab", "up", "-n", "3")
 
     @classmethod
-    def tearDownClass(cls):
-        cls.brood("lab", "down")
-        shutil.rmtree(cls.folder)
-
-    @classmethod
     def brood(cls, *words, code=0):
-        answer = subprocess.run([BROOD, *words], env=cls.environment, capture_output=True, text=True,
-                                timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
+        answer = run_brood(cls.environment, *words, timeout=SECONDS)
         assert answer.returncode == code, f"{words}: {answer.returncode}\n{answer.stdout}{answer.stderr}"
         return answer
 
@@ -142,9 +135,7 @@ class ExperimentTest(unittest.TestCase):
         run = subprocess.Popen([BROOD, "experiment", "run", path, "-w", "host1"], env=self.environment,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            deadline = time.monotonic() + SECONDS
-            while self.brood("ps", "-w", "host1").stdout.count(" RUNNING ") < 5:
-                self.assertLess(time.monotonic(), deadline)
+            wait_until("five do not run", lambda: self.brood("ps", "-w", "host1").stdout.count(" RUNNING ") >= 5)
             run.send_signal(signal.SIGINT)
             run.communicate(timeout=SECONDS)
         finally:

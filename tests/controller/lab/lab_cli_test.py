@@ -7,52 +7,29 @@ Usage: lab_cli_test.py; BROOD_BIN_DIR names the folder of the programs.
 
 import json
 import os
-import select
-import shutil
 import signal
 import subprocess
-import tempfile
-import time
+import sys
 import unittest
 
-BROOD = os.path.join(os.environ["BROOD_BIN_DIR"], "brood")
-SECONDS = 60
-VARIABLES = ("BROOD_STATE_DIR", "BROOD_RUNTIME_DIR", "BROOD_CONFIG", "BROOD_HOSTS")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../testing"))
+import proc  # noqa: E402
+from local_world import BROOD, SECONDS, OwnFolders  # noqa: E402
 
 
 def processes_with(text):
-    """Command lines of living processes whose words or environment have the text."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as words, open(f"/proc/{pid}/environ", "rb") as environment:
-                line = words.read()
-                if text.encode() in line + b"\0" + environment.read() and int(pid) != os.getpid():
-                    found.append(line.replace(b"\0", b" ").decode())
-        except OSError:
-            pass  # it has ended meanwhile
-    return found
+    return list(proc.processes_with(text).values())
 
 
-class CliTest(unittest.TestCase):
-    """Each test has folders of its own and leaves nothing in them running."""
+class CliTest(OwnFolders):
+    """Each test ends its lab."""
 
     def setUp(self):
-        # Short, for sockets; on a disk, for notes.
-        self.folder = tempfile.mkdtemp(prefix="brood-", dir="/var/tmp")
-        self.environment = dict(os.environ, TMPDIR="/var/tmp", HOME=self.folder)
-        for name in VARIABLES:
-            self.environment[name] = os.path.join(self.folder, name[6:].lower())
-
-    def tearDown(self):
-        self.brood("lab", "down", check=False)
-        left = processes_with(self.folder)
-        shutil.rmtree(self.folder)
-        self.assertEqual(left, [])
+        super().setUp()
+        self.addCleanup(self.brood, "lab", "down", check=False)
 
     def brood(self, *words, check=True, **more):
-        answer = subprocess.run([BROOD, *words], env=self.environment, capture_output=True, text=True,
-                                timeout=SECONDS, check=False, stdin=subprocess.DEVNULL, **more)
+        answer = super().brood(*words, **more)
         if check:
             self.assertEqual(answer.returncode, 0, f"{words}: {answer.stdout}{answer.stderr}")
         return answer
@@ -95,10 +72,7 @@ class LabTest(CliTest):
     def test_status_and_down_cope_with_an_agent_that_was_killed(self):
         self.brood("lab", "up", "-n", "2")
         agent = self.json("lab", "status")["hosts"][0]["pid"]
-        gone = os.pidfd_open(agent)
-        os.kill(agent, signal.SIGKILL)
-        select.select([gone], [], [], SECONDS)
-        os.close(gone)
+        proc.kill(agent)
         status = self.brood("lab", "status", "-o", "json", check=False)
         self.assertEqual(status.returncode, 1)
         self.assertEqual([host["running"] for host in json.loads(status.stdout)["hosts"]], [False, True])
@@ -163,9 +137,7 @@ class HostCommandsTest(CliTest):
     def test_a_twin_run_that_is_stopped_ends_its_jobs_and_its_parent(self):
         with subprocess.Popen([BROOD, "twin", "-w", "host1", "demo.hold", "60"], env=self.environment,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
-            end = time.monotonic() + SECONDS
-            while '"RUNNING"' not in self.brood("ps", "-l", "-w", "host1", "-o", "json").stdout:
-                self.assertLess(time.monotonic(), end)
+            proc.wait_until("nothing runs", lambda: '"RUNNING"' in self.brood("ps", "-l", "-w", "host1", "-o", "json").stdout)
             program.send_signal(signal.SIGINT)
             self.assertEqual(program.wait(SECONDS), -signal.SIGINT)
         self.assertEqual(self.living_parents(), {"default"})
