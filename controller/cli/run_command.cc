@@ -114,6 +114,7 @@ void Declare(CLI::App& app, RunOptions& options) {
                  "kill a forked call that has waited so long for a lock that nobody can open")
       ->type_name("DURATION")
       ->check(RefuseEmpty);
+  AddFanOptions(app, options);
   AddGiveUpOption(app, options.resume);
   AddOutputOptions(app, options);
   app.add_flag("--explain", options.explain, "say which mode would be taken and why; run nothing");
@@ -137,6 +138,9 @@ void Declare(CLI::App& app, RunOptions& options) {
 }
 
 int Run(const RunOptions& options, Context& context) {
+  if (const Status status = CheckFanOptions(options)) {
+    return context.Fail(*status, kExitBroodFailed);
+  }
   auto builder = SpecBuilder::Create(options, context);
   if (!builder) return context.Fail(builder.error(), kExitBroodFailed);
   auto hosts = context.Hosts(options.hosts);

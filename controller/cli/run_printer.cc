@@ -6,7 +6,9 @@
 #include "common/job/exit_code.h"
 #include "common/job/value.h"
 #include "controller/cli/json_output.h"
+#include "controller/cli/run_json.h"
 #include "controller/cli/visible.h"
+#include "controller/client/host_fold.h"
 
 namespace brood::cli {
 
@@ -19,7 +21,23 @@ RunPrinter::RunPrinter(const RunOptions& options, const Context& context,
       each_(!options.each.empty()),
       many_(hosts_.size() > 1 || each_),
       labels_(options.labels == Labels::kAlways ||
-              (options.labels == Labels::kAuto && hosts_.size() > 1)) {}
+              (options.labels == Labels::kAuto && hosts_.size() > 1)),
+      gather_(options.gather || options.diff),
+      gathered_out_(gather_ ? hosts_.size() : 0),
+      gathered_err_(gather_ ? hosts_.size() : 0),
+      notes_(hosts_,
+             [this](const std::string& names, const std::string& sentence) {
+               Note(options_.hosts.empty() ? sentence : names + ": " + sentence);
+             }),
+      hold_ends_(gather_) {}
+
+Status RunPrinter::OpenFiles() {
+  if (options_.out_directory.empty()) return Ok();
+  auto files = OutDirectory::Create(options_.out_directory, hosts_);
+  if (!files) return files.error();
+  files_ = *std::move(files);
+  return Ok();
+}
 
 LineStyle RunPrinter::Style(size_t host, bool standard_out) const {
   LineStyle style;
@@ -47,7 +65,8 @@ void RunPrinter::Print(int fd, std::string bytes) {
 void RunPrinter::Event(RunJob& job, const v1::Event& event) {
   if (options_.format == OutputFormat::kJsonLines) {
     Print(context_.out_fd, ToJsonLine(event, Fields::kAll) + "\n");
-  } else if (options_.format == OutputFormat::kText && event.has_output()) {
+  }
+  if (event.has_output() && (options_.format == OutputFormat::kText || files_)) {
     OutputBytes(job, event.output());
   }
   if (event.has_output_limit()) {
@@ -83,7 +102,17 @@ void RunPrinter::NoteLost(const RunJob& job, const std::string& sentence) {
 void RunPrinter::OutputBytes(RunJob& job, const v1::Output& output) {
   const bool is_err = output.stream() == v1::STREAM_STDERR;
   NoteLost(job, (is_err ? job.lost_err : job.lost_out).Add(output));
-  if (output.stream() == v1::STREAM_STDERR) {
+  if (files_) {
+    const Status status = files_->Write(job.host, !is_err, output.bytes());
+    if (status) {
+      lost_output_ = true;
+      HostNote(job.host, status->message);
+    }
+  }
+  if (options_.format != OutputFormat::kText) return;
+  if (gather_) {
+    Gathered(job.host, !is_err, output.bytes());
+  } else if (is_err) {
     Print(context_.err_fd, job.err.Add(output.bytes()));
   } else {
     Print(context_.out_fd, job.out.Add(output.bytes()));
@@ -92,21 +121,23 @@ void RunPrinter::OutputBytes(RunJob& job, const v1::Output& output) {
 
 void RunPrinter::JobEnd(RunJob& job) {
   if (options_.format == OutputFormat::kText) {
-    Print(context_.out_fd, job.out.Finish());
-    Print(context_.err_fd, job.err.Finish());
-    if (job.returned) {
-      Print(context_.out_fd, job.out.Add(ValueToJson(*job.returned) + "\n"));
+    const std::string value = job.returned ? ValueToJson(*job.returned) + "\n" : "";
+    if (gather_) {
+      Gathered(job.host, true, value);
+      gathered_out_.Complete(job.host);
+      gathered_err_.Complete(job.host);
+    } else {
+      Print(context_.out_fd, job.out.Finish());
+      Print(context_.err_fd, job.err.Finish());
+      if (!value.empty()) Print(context_.out_fd, job.out.Add(value));
     }
   }
-  if (options_.format == OutputFormat::kJson) {
-    // Many jobs are an array, written as they end: it never is in memory as a whole.
-    const char* const before = !many_ ? "" : json_jobs_ == 0 ? "[\n" : ",\n";
-    std::string json = before + ToJsonText(job.job);
-    if (many_) json.pop_back();
-    ++json_jobs_;
-    Print(context_.out_fd, std::move(json));
-  }
+  if (options_.format == OutputFormat::kJson) PrintJson(JobJson(job.job, nullptr));
   NoteEnd(job);
+}
+
+void RunPrinter::HostEnd(size_t host) {
+  if (files_) files_->Close(host);
 }
 
 void RunPrinter::NoteEnd(const RunJob& job) {
@@ -114,11 +145,24 @@ void RunPrinter::NoteEnd(const RunJob& job) {
   // One command's own exit code is for its caller to judge, as with env(1) or ssh(1).
   if (!many_ && job.job.outcome() == v1::OUTCOME_EXITED && job.job.has_exit_code()) return;
   const std::string name = Name(job);
+  const std::string sentence = OutcomeSentence(job.job);
+  if (hold_ends_ && !each_) return HoldNote(job.host, {sentence, sentence});
   Note((name.empty() ? "" : name + ": ") + OutcomeSentence(job.job));
 }
 
 void RunPrinter::Finish() {
   Progress("");
+  if (options_.diff) {
+    PrintDifferences();
+  } else if (gather_) {
+    PrintGathered(true);
+  }
+  if (gather_) PrintGathered(false);
+  ReleaseNotes();
+  if (files_) {
+    Note("the output is in " + files_->path() + ": " + FoldHosts(hosts_) +
+         ", .out and .err of each");
+  }
   if (options_.format == OutputFormat::kJson && many_) {
     Print(context_.out_fd, json_jobs_ == 0 ? "[]\n" : "\n]\n");
   }
@@ -136,12 +180,22 @@ void RunPrinter::HostNote(size_t host, const std::string& sentence) {
   Note(options_.hosts.empty() ? sentence : hosts_[host] + ": " + sentence);
 }
 
-void RunPrinter::Progress(const std::string& line) {
+void RunPrinter::HoldNote(size_t host, HostNotes::News news) {
+  notes_.Add(host, std::move(news));
+  if (hosts_.size() == 1) notes_.Flush();
+}
+
+void RunPrinter::Progress(const std::string& line, const std::string& alarm) {
   if (!context_.err_is_terminal) return;
   std::string bytes;
   if (progress_shown_) bytes = "\r\x1b[K";
   progress_shown_ = !line.empty() && at_line_start_;
-  if (progress_shown_) bytes += Visible(line);
+  if (progress_shown_) {
+    std::string shown = Visible(line);
+    const size_t at = alarm.empty() || !context_.err_color ? std::string::npos : shown.find(alarm);
+    if (at != std::string::npos) shown.replace(at, alarm.size(), "\x1b[31m" + alarm + "\x1b[m");
+    bytes += shown;
+  }
   queue_.Write(context_.err_fd, std::move(bytes));
 }
 

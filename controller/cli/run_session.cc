@@ -33,8 +33,7 @@ RunSession::End RunSession::Run(const RunOptions& options, const SpecBuilder& bu
   auto loop = EventLoop::Create();
   if (!loop) return End{context.Fail(loop.error(), kExitBroodFailed), 0};
   RunSession session(options, builder, hosts, context, **loop);
-  Status status = session.Connect(hosts);
-  if (!status) status = session.Start(signals);
+  const Status status = session.Start(signals);
   if (!status) (*loop)->Run();
   signals.Detach();
   if (status) return End{context.Fail(*status, kExitBroodFailed), 0};
@@ -48,6 +47,10 @@ RunSession::RunSession(const RunOptions& options, const SpecBuilder& builder,
       context_(context),
       loop_(loop),
       started_{BootTimeNanos()},
+      addresses_(hosts),
+      // Lines and input are for all hosts at once.
+      places_(options.each.empty() && !options.input ? options.fanout.value_or(kFanoutDefault)
+                                                     : hosts.size()),
       hosts_(hosts.size()),
       names_(Names(hosts)),
       queue_(
@@ -58,19 +61,23 @@ RunSession::RunSession(const RunOptions& options, const SpecBuilder& builder,
           },
           [this](int fd, int error_number) { OnOutputFailed(fd, error_number); }),
       printer_(options, context, names_, queue_),
-      fan_out_(loop, *this, options.format != OutputFormat::kJson, options.resume),
+      fan_out_(loop, *this, options.format != OutputFormat::kJson || !options.out_directory.empty(),
+               options.resume),
       interrupts_(context.err_is_terminal) {}
 
-Status RunSession::Connect(const std::vector<HostAddress>& hosts) {
-  for (size_t i = 0; i < hosts.size(); ++i) {
-    auto connection = Connection::Open(hosts[i]);
-    if (!connection) return connection.error();
-    hosts_[i].connection = std::move(*connection);
-  }
-  return Ok();
-}
-
 Status RunSession::Start(SignalSource& signals) {
+  // A bad address is found before anything is started. It connects later.
+  for (const HostAddress& address : addresses_) {
+    if (auto connection = Connection::Open(address); !connection) return connection.error();
+  }
+  if (options_.input && options_.fanout.value_or(hosts_.size()) < hosts_.size()) {
+    return Error{ErrorCode::kInvalidArgument, "BAD_OPTIONS",
+                 "--input is given to all hosts at once, and --fanout " +
+                     std::to_string(*options_.fanout) + " is less than the " +
+                     std::to_string(hosts_.size()) + " hosts: leave one of them out",
+                 "fanout"};
+  }
+  if (Status status = printer_.OpenFiles()) return status;
   if (Status status = signals.Attach(loop_, [this](int signal) { OnSignal(signal); })) {
     return status;
   }
@@ -78,15 +85,11 @@ Status RunSession::Start(SignalSource& signals) {
   if (options_.input) {
     input_ = std::make_unique<InputPump>(loop_, fan_out_, context_.in_fd, hosts_.size());
   }
-  for (Host& host : hosts_) fan_out_.AddHost(*host.connection);
   if (context_.err_is_terminal && options_.format == OutputFormat::kText) {
     loop_.At(After(kProgressFirstNanos), [this] { ShowProgress(); });
   }
   if (!options_.each.empty()) return StartEach();
-  for (size_t i = 0; i < hosts_.size(); ++i) {
-    Submit(i, builder_.Job(), {});
-    fan_out_.CloseSubmissions(i);
-  }
+  StartHosts();
   return Ok();
 }
 
@@ -98,6 +101,7 @@ Status RunSession::StartEach() {
   auto source = LineSource::Open(options_.each, context_.in_fd, &loop_, [this] { FillFeed(); });
   if (!source) return source.error();
   feed_->SetSource(std::move(*source));
+  StartHosts();
   for (size_t i = 0; i < hosts_.size(); ++i) fan_out_.AskHost(i);
   FillFeed();
   return Ok();
@@ -139,6 +143,7 @@ void RunSession::FillFeed() {
 }
 
 void RunSession::OnSubmitted(size_t host, const v1::SubmittedJob& answer) {
+  hosts_[host].reached = true;
   const auto found = hosts_[host].jobs.find(answer.job_id());
   if (found == hosts_[host].jobs.end()) return;
   RunJob& job = found->second;
@@ -161,8 +166,12 @@ void RunSession::OnSubmitted(size_t host, const v1::SubmittedJob& answer) {
     }
     return;
   } else {
-    Refuse(host, answer.error_message());
+    Refuse(host, {answer.error_message(), answer.error_message()});
+    printer_.HostFailed(host, true,
+                        Error{static_cast<ErrorCode>(answer.error_code()), answer.error_reason(),
+                              answer.error_message(), ""});
     hosts_[host].jobs.erase(found);
+    CountFailures(1);
     if (input_) input_->GiveUp(host);
     if (feed_) {
       feed_->OnAnswered(host);
@@ -191,62 +200,21 @@ void RunSession::OnEvent(size_t host, const v1::Event& event) {
 void RunSession::EndJob(size_t host, const std::string& job_id) {
   RunJob& job = hosts_[host].jobs.at(job_id);
   printer_.JobEnd(job);
-  const int code = RunExitCode(job.job);
-  // The highest, but nothing is worse than not knowing: 125 wins.
-  if (end_.exit_code != kExitBroodFailed) {
-    end_.exit_code = code == kExitBroodFailed ? code : std::max(end_.exit_code, code);
-  }
   ++ended_jobs_;
-  if (job.job.outcome() == v1::OUTCOME_CANCELLED) ++cancelled_jobs_;
+  const v1::Job ended = std::move(job.job);
   hosts_[host].jobs.erase(job_id);
+  CountCode(ended);
   if (!feed_) return;
   feed_->OnJobEnd(host);
   FillFeed();
-}
-
-void RunSession::OnHostEnd(size_t host, const Status& status) {
-  hosts_[host].ended = true;
-  if (status && !left_) {
-    Refuse(host, status->message);
-    TellOpenJobs(host);
-  }
-  hosts_[host].jobs.clear();
-  if (input_) input_->GiveUp(host);
-  if (feed_) {
-    feed_->OnHostEnd(host);
-    FillFeed();
-  }
-  MaybeFinish();
-}
-
-// What somebody needs who goes on by hand.
-void RunSession::TellOpenJobs(size_t host) {
-  for (const auto& [id, job] : hosts_[host].jobs) {
-    const std::string name = "job " + names_[host] + "/" + id;
-    printer_.HostNote(host, name + (job.accepted ? " may go on"
-                                                 : ": the host has not answered; it may never "
-                                                   "have got it"));
-  }
-  const std::string token = fan_out_.resume_token(host);
-  if (!token.empty() && !hosts_[host].jobs.empty()) {
-    printer_.HostNote(host, "to go on from here: brood events -f -w " + names_[host] + " --after " +
-                                token + " ID…");
-  }
-}
-
-void RunSession::OnLinkLost(size_t host, const Error& why) {
-  if (!left_) printer_.HostNote(host, LostSentence(why, options_.resume));
-}
-
-void RunSession::OnLinkBack(size_t host) {
-  if (!left_) printer_.HostNote(host, kBackSentence);
 }
 
 // The agent closes the job's input where its writer is gone: what it makes of a part is not what
 // was asked for.
 void RunSession::OnInputLost(size_t host, const Error& why) {
   if (left_ || hosts_[host].ended || hosts_[host].jobs.empty()) return;
-  Refuse(host, "input for the job may be lost: " + why.message);
+  const std::string sentence = "input for the job may be lost: " + why.message;
+  Refuse(host, {sentence, sentence});
   if (input_) input_->GiveUp(host);
 }
 
@@ -265,11 +233,6 @@ void RunSession::OnHost(size_t host, const v1::Host& state) {
 void RunSession::Remember() {
   if (std::exchange(remembered_, true)) return;
   SaveLastRun(context_.paths.state, LastRun{builder_.run_id(), names_});
-}
-
-void RunSession::Refuse(size_t host, const std::string& sentence) {
-  printer_.HostNote(host, sentence);
-  end_.exit_code = kExitBroodFailed;
 }
 
 void RunSession::MaybeFinish() {

@@ -48,25 +48,34 @@ class RunSession final : private FanOut::Observer {
   // A full queue is asked again after that, as its RetryInfo says.
   static constexpr int64_t kQueueFullNanos = 100'000'000;
 
+  // News of hosts are held so long, so that those of many come in one line: one second is what a
+  // host that is down is tried for, and a try takes up to half a second. While others are still
+  // tried they are held on: up to twice what one connect may take.
+  static constexpr int64_t kNotesNanos = 2'000'000'000;
+  static constexpr int64_t kNotesLongestNanos = 10'000'000'000;
+
   struct Host {
-    std::unique_ptr<Connection> connection;
+    std::unique_ptr<Connection> connection;        // from its start to its end
     std::unordered_map<std::string, RunJob> jobs;  // not ended
+    bool reached = false;                          // it has answered
     bool ended = false;
   };
 
   RunSession(const RunOptions& options, const SpecBuilder& builder,
              const std::vector<HostAddress>& hosts, Context& context, EventLoop& loop);
 
-  Status Connect(const std::vector<HostAddress>& hosts);
   Status Start(SignalSource& signals);
   Status StartEach();
   void WatchOutput();
+  void StartHosts();
+  void StartHost(size_t host);
+  void LeaveOutRest();
 
   void Submit(size_t host, v1::JobSubmission job, EachLine line);
   void FillFeed();
   void EndJob(size_t host, const std::string& job_id);
   void Remember();
-  void TellOpenJobs(size_t host);
+  HostNotes::News NewsOfEnd(size_t host, const Error& why) const;
 
   void OnSignal(int signal);
   void OnInterrupt();
@@ -77,7 +86,11 @@ class RunSession final : private FanOut::Observer {
   void LeaveIfUnanswered();
   void ShowState();
   void ShowProgress();
-  void Refuse(size_t host, const std::string& sentence);
+  void CountCode(const v1::Job& job);
+  void CountFailures(size_t failures);
+  void HoldNote(size_t host, HostNotes::News news);
+  void PlanRelease(int64_t held_since_ns);
+  void Refuse(size_t host, HostNotes::News news);
   void MaybeFinish();
   End FinalEnd() const;
 
@@ -96,6 +109,10 @@ class RunSession final : private FanOut::Observer {
   Context& context_;
   EventLoop& loop_;
   const BootTime started_;
+  const std::vector<HostAddress>& addresses_;
+  const size_t places_;   // hosts that run at once
+  size_t next_host_ = 0;  // the first that was not started; FanOut has the same numbers
+  size_t in_place_ = 0;   // hosts that were started and have not ended
   std::vector<Host> hosts_;
   std::vector<std::string> names_;
   OutputQueue queue_;
@@ -107,12 +124,16 @@ class RunSession final : private FanOut::Observer {
   bool remembered_ = false;
   bool cancelled_ = false;
   bool left_ = false;
+  bool too_many_failed_ = false;  // and cancelled for that
+  bool release_planned_ = false;  // of notes
   bool finished_ = false;
   bool paused_ = false;
   bool retry_planned_ = false;
   bool watching_output_ = false;
   bool output_lost_ = false;  // bytes for stdout could not be written
   size_t ended_jobs_ = 0;
+  size_t good_jobs_ = 0;  // of those
+  size_t failed_ = 0;     // jobs, and hosts that took none
   size_t cancelled_jobs_ = 0;
   End end_;
 };

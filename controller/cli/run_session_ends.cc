@@ -3,6 +3,7 @@
 // How a run is looked at and broken off: signals, a closed output, the terminal.
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <utility>
 
 #include "common/base/clock.h"
@@ -121,6 +122,7 @@ void RunSession::Cancel(int signal) {
     // What is on its way is cancelled when it is answered.
   }
   FillFeed();
+  LeaveOutRest();
 }
 
 // Breaks the calls off; the jobs are left to their agents.
@@ -133,7 +135,12 @@ void RunSession::Leave() {
       if (!job.accepted) ids += " (the host has not answered; it may never have got it)";
     }
   }
-  if (!ids.empty()) printer_.Note("left to themselves:" + ids);
+  printer_.ReleaseNotes();
+  if (!ids.empty()) {
+    printer_.Note("left to themselves:" + ids);
+    // Nobody knows how they will end.
+    end_.exit_code = kExitBroodFailed;
+  }
   fan_out_.BreakOff();
 }
 
@@ -161,22 +168,39 @@ void RunSession::ShowState() {
     }
   }
   if (live > kShownMax) lines += "\n  and " + std::to_string(live - kShownMax) + " more";
-  printer_.Note(std::to_string(ended_jobs_) + " ended, " + std::to_string(live) +
-                " under way for " + DurationText(BootTimeNanos() - started_.ns) + lines);
+  const size_t not_started = hosts_.size() - next_host_;
+  const std::string rest =
+      not_started > 0 ? ", " + std::to_string(not_started) + " not started," : "";
+  printer_.Note(std::to_string(ended_jobs_) + " ended, " + std::to_string(live) + " under way" +
+                rest + " for " + DurationText(BootTimeNanos() - started_.ns) + lines);
 }
 
 void RunSession::ShowProgress() {
   if (finished_ || left_) return;
-  size_t live = 0;
+  size_t running = 0;
+  size_t waiting = hosts_.size() - next_host_;
   const v1::Job* only = nullptr;
   for (const Host& host : hosts_) {
-    live += host.jobs.size();
-    if (!host.jobs.empty()) only = &host.jobs.begin()->second.job;
+    for (const auto& [id, job] : host.jobs) {
+      only = &job.job;
+      const v1::JobState state = job.job.state();
+      const bool started = state == v1::JOB_STATE_RUNNING || state == v1::JOB_STATE_STOPPED ||
+                           state == v1::JOB_STATE_ENDED;
+      ++(started ? running : waiting);
+    }
   }
-  const std::string time = DurationText(BootTimeNanos() - started_.ns);
+  const int64_t nanos = BootTimeNanos() - started_.ns;
+  const std::string time = DurationText(nanos);
   if (hosts_.size() > 1 || feed_) {
-    printer_.Progress(std::to_string(ended_jobs_) + " ended, " + std::to_string(live) +
-                      " under way, " + time);
+    const std::string failed = std::to_string(failed_) + " failed";
+    const size_t ended = good_jobs_ + failed_;
+    char rate[32];
+    std::snprintf(rate, sizeof(rate), "%.1f",
+                  static_cast<double>(ended) * 1e9 / static_cast<double>(nanos));
+    printer_.Progress(std::to_string(good_jobs_) + " done, " + failed + ", " +
+                          std::to_string(running) + " running, " + std::to_string(waiting) +
+                          " waiting; " + rate + " ended a second, " + time,
+                      failed_ > 0 ? failed : "");
   } else if (only != nullptr && only->has_progress()) {
     printer_.Progress(Percent(*only) + ", " + time);
   }

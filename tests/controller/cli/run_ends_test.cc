@@ -114,13 +114,13 @@ TEST(RunEndsTest, ShowsAProgressLineOnlyOnATerminal) {
   world.Host("a1", Always(RunsUntilCancelled("up\n")));
   world.Host("a2", Always(RunsUntilCancelled("up\n")));
   Program seen(OnTerminal(world.Setup({"run", "-w", "a1,a2", "sleep"})));
-  EXPECT_TRUE(seen.AwaitErr("0 ended, 2 under way"));
+  EXPECT_TRUE(seen.AwaitErr("0 done, 0 failed, 2 running, 0 waiting"));
   seen.Signal(SIGTERM);
   seen.End();
   Program unseen(world.Setup({"run", "-w", "a1,a2", "sleep"}));
   ASSERT_TRUE(unseen.AwaitOut("a2: up\n"));
   unseen.Signal(SIGTERM);
-  EXPECT_THAT(unseen.End().err, Not(HasSubstr("under way")));
+  EXPECT_THAT(unseen.End().err, Not(HasSubstr("running")));
 }
 
 TEST(RunEndsTest, SaysThatAJobMayGoOnWhenItsAgentGoesAway) {

@@ -130,7 +130,7 @@ TEST(RunOutputTest, RunsOnTheOthersWhenOneHostIsDownAndExits125) {
   const ProgramEnd end = world.Run({"run", "-w", "a1,a2", "--", "x"});
   EXPECT_EQ(end.out, "a1: fine\n");
   EXPECT_EQ(end.exit_code, 125);
-  EXPECT_THAT(end.err, HasSubstr("brood: a2: the agent at 'unix:"));
+  EXPECT_THAT(end.err, HasSubstr("brood: a2: unreachable: the agent at 'unix:"));
 }
 
 TEST(RunOutputTest, IsNotHeldUpByAHostThatHangs) {
