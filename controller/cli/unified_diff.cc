@@ -24,6 +24,9 @@ Lines LinesOf(std::string_view text) {
   return lines;
 }
 
+// Diagonals may be negative; places are not.
+size_t Place(int at) { return static_cast<size_t>(at); }
+
 // ' ' common, '-' of the first only, '+' of the second only.
 struct Edit {
   char kind;
@@ -40,17 +43,17 @@ std::vector<std::vector<int>> Furthest(const Lines& a, const Lines& b) {
   std::vector<std::vector<int>> rounds;
   for (int d = 0; d <= most; ++d) {
     // Of diagonal k at [k + d].
-    std::vector<int> now(2 * d + 1, 0);
+    std::vector<int> now(Place(2 * d + 1), 0);
     for (int k = -d; k <= d; k += 2) {
       int x = 0;
       if (d > 0) {
         const std::vector<int>& before = rounds.back();
-        const auto at = [&](int diagonal) { return before[diagonal + d - 1]; };
+        const auto at = [&](int diagonal) { return before[Place(diagonal + d - 1)]; };
         const bool down = k == -d || (k != d && at(k - 1) < at(k + 1));
         x = down ? at(k + 1) : at(k - 1) + 1;
       }
-      while (x < n && x - k < m && a[x] == b[x - k]) ++x;
-      now[k + d] = x;
+      while (x < n && x - k < m && a[Place(x)] == b[Place(x - k)]) ++x;
+      now[Place(k + d)] = x;
       if (x >= n && x - k >= m) {
         rounds.push_back(std::move(now));
         return rounds;
@@ -78,21 +81,21 @@ std::vector<Edit> Edits(const Lines& a, const Lines& b) {
     int from_y = 0;
     bool down = false;
     if (d > 0) {
-      const std::vector<int>& before = rounds[d - 1];
-      const auto at = [&](int diagonal) { return before[diagonal + d - 1]; };
+      const std::vector<int>& before = rounds[Place(d - 1)];
+      const auto at = [&](int diagonal) { return before[Place(diagonal + d - 1)]; };
       down = k == -d || (k != d && at(k - 1) < at(k + 1));
       from_x = down ? at(k + 1) : at(k - 1);
       from_y = from_x - (down ? k + 1 : k - 1);
     }
     while (x > from_x && y > from_y) {
-      edits.push_back({' ', a[--x]});
+      edits.push_back({' ', a[Place(--x)]});
       --y;
     }
     if (d == 0) break;
     if (down) {
-      edits.push_back({'+', b[--y]});
+      edits.push_back({'+', b[Place(--y)]});
     } else {
-      edits.push_back({'-', a[--x]});
+      edits.push_back({'-', a[Place(--x)]});
     }
   }
   std::reverse(edits.begin(), edits.end());
