@@ -45,6 +45,7 @@ void HostNotes::Add(size_t host, News news) {
 void HostNotes::Flush() {
   for (const Group& group : std::exchange(groups_, {})) {
     std::vector<std::string> names;
+    names.reserve(group.hosts.size());
     for (const size_t host : group.hosts) names.push_back(hosts_[host]);
     std::istringstream lines(names.size() > 1 ? group.news.together : group.news.alone);
     for (std::string line; std::getline(lines, line);) print_(FoldHosts(names), line);

@@ -39,6 +39,7 @@ const char* Mark(Group::State state) {
 
 std::string RunPrinter::Folded(const std::vector<size_t>& hosts) const {
   std::vector<std::string> names;
+  names.reserve(hosts.size());
   for (const size_t host : hosts) names.push_back(hosts_[host]);
   return FoldHosts(names);
 }

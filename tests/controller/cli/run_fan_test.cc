@@ -123,6 +123,7 @@ TEST(RunFanTest, ShowsHowOutputDiffersFromThatOfMostHosts) {
 TEST(RunFanTest, SaysThatGatheredOutputReachedItsLimitAndDoesNotCallItWhole) {
   CliWorld world;
   std::vector<v1::Event> events;
+  events.reserve(21);
   for (int i = 0; i < 20; ++i) events.push_back(OutEvent(std::string(65535, 'x') + "\n"));
   events.push_back(ExitedEvent(0));
   for (int i = 1; i <= 2; ++i) world.Host("a" + std::to_string(i), Always(Ends(events)));
