@@ -51,6 +51,8 @@ uint64_t CountOf(const std::string& text, const std::string& word) {
   return 0;
 }
 
+constexpr uint64_t kHugePageBytes = 2 << 20;
+
 constexpr char kCannotHold[] = "hold the job to its limits: cannot ";
 
 Error CannotHold(const std::string& what) { return ErrnoError(errno, kCannotHold + what); }
@@ -65,10 +67,15 @@ bool WasKilledAtLimit(const std::string& group) {
     return CountOf(local.empty() ? TextOf(group + "/memory.events") : local, "oom") > 0;
   }
   if (CountOf(TextOf(group + "/memory.oom_control"), "oom_kill") == 0) return false;
-  // With swap counted both have the same limit, and that of the two is the one that is reached.
-  for (const char* const file : {"/memory.failcnt", "/memory.memsw.failcnt"}) {
-    uint64_t count = 0;
-    if (std::istringstream(TextOf(group + file)) >> count && count > 0) return true;
+  // Version 1 has failures to charge too, but does not count those of the limit with swap. Memory
+  // is charged in pieces, the largest a huge page: what is refused may leave so much of the limit.
+  for (const std::string kind : {"/memory.", "/memory.memsw."}) {
+    uint64_t most = 0;
+    uint64_t limit = 0;
+    if (std::istringstream(TextOf(group + kind + "max_usage_in_bytes")) >> most &&
+        std::istringstream(TextOf(group + kind + "limit_in_bytes")) >> limit &&
+        most + kHugePageBytes >= limit)
+      return true;
   }
   return false;
 }

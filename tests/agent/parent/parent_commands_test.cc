@@ -166,8 +166,9 @@ TEST_F(ParentCommandsTest, StartsFromNothingWhenTheEnvironmentIsCleared) {
   job.mutable_environment()->set_clear(true);
   job.mutable_environment()->add_set("ONLY=this");
   job.set_job_id("j");
-  EXPECT_EQ(OutputOf(job),
-            "ONLY=this\nBROOD_HOST=\nBROOD_JOB_ID=j\nBROOD_RUN_ID=\nBROOD_MODE=fork\n");
+  EXPECT_EQ(
+      OutputOf(job),
+      "ONLY=this\nBROOD_HOST=\nBROOD_JOB_ID=j\nBROOD_RUN_ID=\nBROOD_JOURNAL=\nBROOD_MODE=fork\n");
 }
 
 TEST_F(ParentCommandsTest, SearchesTheJobsOwnPath) {

@@ -150,14 +150,17 @@ TEST_F(KilledAtLimitTest, IsNotWhoReachedItAndLived) {
   EXPECT_FALSE(killed());
 }
 
-TEST_F(KilledAtLimitTest, IsToldByTheFailuresToChargeInVersion1) {
+TEST_F(KilledAtLimitTest, IsToldByTheMostThatItUsedInVersion1) {
   Write("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
-  Write("memory.failcnt", "0\n");
-  EXPECT_FALSE(killed());
-  Write("memory.memsw.failcnt", "12\n");
-  EXPECT_TRUE(killed()) << "with swap counted that one comes first";
-  Write("memory.memsw.failcnt", "0\n");
-  Write("memory.failcnt", "12\n");
+  Write("memory.limit_in_bytes", "67108864\n");
+  Write("memory.max_usage_in_bytes", "30000000\n");
+  Write("memory.memsw.limit_in_bytes", "67108864\n");
+  Write("memory.memsw.max_usage_in_bytes", "30000000\n");
+  EXPECT_FALSE(killed()) << "the host had no more";
+  Write("memory.memsw.max_usage_in_bytes", "67108864\n");
+  EXPECT_TRUE(killed()) << "swap is counted";
+  Write("memory.memsw.max_usage_in_bytes", "30000000\n");
+  Write("memory.max_usage_in_bytes", "66000000\n");
   EXPECT_TRUE(killed());
 }
 
