@@ -130,8 +130,9 @@ void Clients::Submit(const std::vector<std::string>& ids, bool again) {
           }
           open_.erase(answer.job_id());
           kernel_->Say("answered", {static_cast<uint64_t>(answer.error_code())}, answer.job_id());
-          (answer.error_code() == 0 ? acknowledged_ : refused_).insert(answer.job_id());
-          if (answer.error_code() == 0) Trouble(answer.job_id());
+          if (answer.error_code() != 0) continue;
+          acknowledged_.insert(answer.job_id());
+          Trouble(answer.job_id());
         }
       },
       [this, ids] { kernel_->At(kAgainNanos, [this, ids] { Submit(ids, true); }); },
@@ -248,19 +249,23 @@ void Clients::Pull(size_t index) {
   });
 }
 
-bool Clients::Done() const {
+std::string Clients::WhatIsNotDone() const {
   const AgentProgram* const agent = world_->agent_program;
-  if (!open_.empty() || agent == nullptr || !agent->serves() || !agent->has_written_all())
-    return false;
+  if (agent == nullptr || !agent->serves()) return "no agent serves";
+  if (!open_.empty()) return "job " + *open_.begin() + " is submitted and not answered";
+  if (!agent->has_written_all()) return "the agent holds records that the disk has room for";
   for (const auto& [job_key, job] : agent->core()->jobs()) {
-    if (!job->view.cleaned()) return false;
+    if (!job->view.cleaned()) return "job " + job->view.job_id() + " is not cleaned";
   }
-  for (const Watcher& watcher : watchers_) {
+  for (size_t i = 0; i < watchers_.size(); ++i) {
     // One that has not come back may hold a cursor that another event has now.
-    if (watcher.connected_to != agent->incarnation() || watcher.cursor != agent->journal().head())
-      return false;
+    if (watchers_[i].connected_to != agent->incarnation())
+      return "watcher " + std::to_string(i) + " has not come back";
+    if (watchers_[i].cursor != agent->journal().head())
+      return "watcher " + std::to_string(i) + " is at event " +
+             std::to_string(watchers_[i].cursor) + " of " + std::to_string(agent->journal().head());
   }
-  return true;
+  return "";
 }
 
 void Clients::OnReboot() {

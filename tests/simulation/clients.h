@@ -22,9 +22,9 @@ class Clients {
   explicit Clients(World* world) : world_(world), kernel_(&world->kernel) {}
 
   void Start();
-  // Everything asked for is answered, every job that was taken is cleaned, and each watcher has
-  // been handed all there is.
-  bool Done() const;
+  // Empty once everything asked for is answered, every job that was taken is cleaned, and each
+  // watcher has been handed all there is; else the first of these that is not so.
+  std::string WhatIsNotDone() const;
   // The worst is over: connections stay, parents are not told to end.
   void Calm() { calm_ = true; }
   // Their connections are cut; what runs in them is repeated.
@@ -62,7 +62,6 @@ class Clients {
   std::map<std::string, v1::JobSubmission> jobs_;
   std::set<std::string> open_;  // submitted and not answered
   std::set<std::string> acknowledged_;
-  std::set<std::string> refused_;
   std::vector<Watcher> watchers_ = std::vector<Watcher>(2);
 };
 

@@ -92,7 +92,6 @@ class Kernel final : public Clock {
   void SkewWall(int64_t by_ns) { skew_ns_ += by_ns; }
 
   Random& random() { return *random_; }
-  Trace& trace() { return *trace_; }
   void Count(Sometimes what) { coverage_->Count(what); }
   void Say(std::string_view what, std::initializer_list<uint64_t> numbers = {},
            std::string_view text = {});

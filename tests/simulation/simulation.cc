@@ -33,7 +33,7 @@ class Run {
     }
     Calm();
     const int64_t patience_ns = kernel.now_ns() + kPatienceNanos;
-    while (kernel.now_ns() < patience_ns && !clients_.Done()) {
+    while (kernel.now_ns() < patience_ns && !clients_.WhatIsNotDone().empty()) {
       const int64_t next_ns = kernel.now_ns() + 50'000'000;
       while (kernel.RunNext(next_ns)) {
       }
@@ -218,6 +218,10 @@ class Run {
     for (std::string& breach : world_->kernel.breaches())
       outcome.breaches.push_back(std::move(breach));
     LookForLeftovers(&outcome);
+    const std::string not_done = clients_.WhatIsNotDone();
+    if (!not_done.empty())
+      outcome.breaches.push_back("calm does not come: " + not_done + " after " +
+                                 std::to_string(kPatienceNanos / 1'000'000'000) + " s");
     outcome.trace_hash = world_->trace.hash();
     outcome.steps = world_->trace.steps();
     outcome.jobs = observed.plans.size();

@@ -76,9 +76,6 @@ inline constexpr const char* kSometimesWords[] = {
 class Coverage {
  public:
   void Count(Sometimes what) { ++counts_[static_cast<size_t>(what)]; }
-  void Add(const Coverage& other) {
-    for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
-  }
   static constexpr size_t size() { return static_cast<size_t>(Sometimes::kEnd); }
   uint64_t operator[](size_t i) const { return counts_[i]; }
 

@@ -71,9 +71,7 @@ void SupervisorProgram::Step(const SupervisorInput& input) {
 }
 
 void SupervisorProgram::Do(const Welcome& effect) {
-  FromSupervisor hello;
-  hello.incarnation = incarnation_;
-  wires_.at(effect.connection)->SendUp(std::move(hello));
+  wires_.at(effect.connection)->SendUp(FromSupervisor());
 }
 
 void SupervisorProgram::Do(const Drop& effect) {

@@ -19,7 +19,6 @@ class SupervisorProgram final : public Program {
   ~SupervisorProgram() override;
 
   uint64_t incarnation() const { return incarnation_; }
-  NotesFile* notes() const { return notes_.get(); }
   void Accept(const std::shared_ptr<SupervisorWire>& wire);
   void OnChildEnded() override { WaitForChildren(); }
 

@@ -23,7 +23,6 @@ struct Weather {
     disk_full = maybe(2);
     parent_ends = maybe(3);
     cuts_in_thousand = random->Chance(500) ? static_cast<uint32_t>(random->Below(200)) : 0;
-    slow_in_thousand = random->Chance(400) ? static_cast<uint32_t>(random->Below(60)) : 0;
     crash_in_thousand = random->Chance(300) ? static_cast<uint32_t>(random->Below(120)) : 0;
     cancel_in_thousand = random->Chance(500) ? static_cast<uint32_t>(random->Below(300)) : 0;
     signal_in_thousand = random->Chance(300) ? static_cast<uint32_t>(random->Below(300)) : 0;
@@ -50,7 +49,6 @@ struct Weather {
   int disk_full;
   int parent_ends;            // a named parent is asked to end
   uint32_t cuts_in_thousand;  // of a client's messages are lost with their connection
-  uint32_t slow_in_thousand;  // of all steps come late
   uint32_t crash_in_thousand;
   uint32_t cancel_in_thousand;
   uint32_t signal_in_thousand;

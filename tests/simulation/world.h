@@ -44,8 +44,7 @@ struct ToSupervisor {
   ParentKey kill;
 };
 struct FromSupervisor {
-  uint64_t incarnation = 0;  // of its hello
-  ParentKey failed;
+  ParentKey failed;  // name empty: its hello
 };
 using SupervisorWire = Wire<ToSupervisor, FromSupervisor>;
 
@@ -54,15 +53,10 @@ class AgentProgram;
 // One host and its disk, and who is where on it.
 struct World {
   World(uint64_t seed, Coverage* seen, bool show)
-      : random(seed),
-        trace(show),
-        coverage(seen),
-        weather(&random),
-        kernel(&random, &trace, seen) {}
+      : random(seed), trace(show), weather(&random), kernel(&random, &trace, seen) {}
 
   Random random;
   Trace trace;
-  Coverage* const coverage;
   const Weather weather;
   Disk disk;
   std::map<std::string, JobPlan> plans;
