@@ -32,9 +32,14 @@ void Lives::AdoptEnded() {
   std::set<ParentKey> ended;
   host_->LookAtCore([&](const Core& core) {
     for (const auto& [job_key, job] : core.jobs()) {
-      // A thread ended with it: it has neither streams nor a slot to be found.
-      if (!job->output_closed && job->started() && !job->is_thread() && core.IsOver(job->parent))
+      if (job->output_closed || !job->started() || !core.IsOver(job->parent)) continue;
+      if (!job->is_thread()) {
         ended.insert(job->parent);
+      } else if (!host_->WritesItsFiles(job_key)) {
+        // It ended with it, and nobody has its pipes: it has neither streams nor a slot to be
+        // found.
+        maybe_cut_.insert(job_key);
+      }
     }
   });
   for (const ParentKey& key : ended) {
