@@ -482,4 +482,8 @@ void FakeAgent::Hang() {
   state_->hang = true;
 }
 
+FakeAgent::Script Always(const FakeJob& job) {
+  return [job](const v1::JobSubmission&) { return job; };
+}
+
 }  // namespace brood::testing

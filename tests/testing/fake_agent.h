@@ -75,4 +75,7 @@ class FakeAgent {
   const std::unique_ptr<Servers> servers_;
 };
 
+// Whatever is submitted does this.
+FakeAgent::Script Always(const FakeJob& job);
+
 }  // namespace brood::testing

@@ -87,7 +87,7 @@ struct FaultProxy::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::string target;
-  std::array<size_t, kFaults> struck{};
+  size_t struck = 0;
   size_t connections = 0;
   size_t closed_by_client = 0;
   size_t closed_by_agent = 0;
@@ -263,7 +263,7 @@ class FaultProxy::Loop {
     link->struck = true;
     {
       const std::lock_guard lock(state_->mutex);
-      ++state_->struck[static_cast<size_t>(link->fault)];
+      ++state_->struck;
       state_->changed.notify_all();
     }
     const auto silent = [link, now](bool to_client, bool to_agent) {
@@ -340,11 +340,6 @@ FaultProxy::~FaultProxy() {
   state_->over = true;
 }
 
-void FaultProxy::SetTarget(const std::string& target) {
-  const std::lock_guard lock(state_->mutex);
-  state_->target = target;
-}
-
 void FaultProxy::ResetAll() {
   {
     const std::lock_guard lock(state_->mutex);
@@ -361,16 +356,9 @@ void FaultProxy::StallAll() {
   loop_->Wake();
 }
 
-size_t FaultProxy::struck(Fault fault) const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->struck[static_cast<size_t>(fault)];
-}
-
 size_t FaultProxy::struck() const {
   const std::lock_guard lock(state_->mutex);
-  size_t sum = 0;
-  for (const size_t one : state_->struck) sum += one;
-  return sum;
+  return state_->struck;
 }
 
 size_t FaultProxy::connections() const {

@@ -52,15 +52,12 @@ class FaultProxy {
   // "127.0.0.1:PORT".
   const std::string& address() const { return address_; }
 
-  // For an agent that has come back elsewhere.
-  void SetTarget(const std::string& target);
   // All connections, now: RST to both sides.
   void ResetAll();
   // All connections fall silent, in both directions, and stay open until one of the sides closes.
   void StallAll();
 
-  // How many faults of a kind have struck.
-  size_t struck(Fault fault) const;
+  // How many faults have struck.
   size_t struck() const;
   size_t connections() const;
   // Waits until so many stalled connections were closed by that side; false if they were not in

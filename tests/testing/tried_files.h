@@ -34,6 +34,12 @@ class TriedFiles final : public JournalFiles {
     const MutexLock lock(&mutex_);
     verdict_ = std::move(verdict);
   }
+  // Fails such calls on files whose path ends so, until further notice.
+  void Fail(What what, const std::string& name, int error) {
+    Judge([=](const Call& call) {
+      return call.what == what && call.path.ends_with(name) ? error : 0;
+    });
+  }
   // What was done, in the order of its end.
   std::vector<Call> done() const {
     const MutexLock lock(&mutex_);

@@ -26,10 +26,6 @@ using testing::TriedFiles;
 using What = TriedFiles::What;
 using Call = TriedFiles::Call;
 
-bool EndsWith(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 class SequencerTest : public ::testing::Test, public CommitListener {
  protected:
   // Whoever waits looks again when it is over.
@@ -170,7 +166,7 @@ class SequencerTest : public ::testing::Test, public CommitListener {
       blocked_ = true;
     }
     files_.Judge([this](const Call& call) {
-      if (call.what != What::kSync || !EndsWith(call.path, ".log")) return 0;
+      if (call.what != What::kSync || !call.path.ends_with(".log")) return 0;
       const Locked lock(this);
       ++in_sync_;
       changed_.NotifyAll();
@@ -185,11 +181,6 @@ class SequencerTest : public ::testing::Test, public CommitListener {
   void Release() {
     const Locked lock(this);
     blocked_ = false;
-  }
-  void Fail(What what, const std::string& name, int error) {
-    files_.Judge([=](const Call& call) {
-      return call.what == what && EndsWith(call.path, name) ? error : 0;
-    });
   }
 
   const testing::TempDirectory directory_;
@@ -222,7 +213,7 @@ TEST_F(SequencerTest, ADurableJobIsNeitherAcknowledgedNorStartedBeforeItIsOnTheD
     const auto last = [&](What what) {
       return std::find_if(
                  done.rbegin(), done.rend(),
-                 [&](const Call& call) { return call.what == what && EndsWith(call.path, name); }) -
+                 [&](const Call& call) { return call.what == what && call.path.ends_with(name); }) -
              done.rbegin();
     };
     EXPECT_LT(last(What::kWrite), static_cast<ptrdiff_t>(done.size())) << name;
@@ -272,7 +263,7 @@ TEST_F(SequencerTest, OfManyAtOnceNothingIsSaidOrStartedBeforeItsSync) {
       return call.what == What::kWrite && call.bytes.find(id) != std::string::npos;
     });
     EXPECT_TRUE(std::any_of(written, known, [](const Call& call) {
-      return call.what == What::kSync && EndsWith(call.path, ".log");
+      return call.what == What::kSync && call.path.ends_with(".log");
     })) << told_[i];
   }
 }
@@ -282,7 +273,7 @@ TEST_F(SequencerTest, WhatCannotBeWrittenIsHeldAndComesInOrderOnceItCan) {
   Started("runs");
   Told(2);
   const size_t published = published_;
-  Fail(What::kWrite, ".log", ENOSPC);
+  files_.Fail(What::kWrite, ".log", ENOSPC);
   Submit("a", false);
   EXPECT_THAT(Told(), ElementsAre("start runs", "runs kept", "a JOURNAL_FULL"));
   EXPECT_EQ(Submit("b", false).error_reason(), "JOURNAL_FULL");
@@ -315,7 +306,7 @@ TEST_F(SequencerTest, WhatCannotBeWrittenIsHeldAndComesInOrderOnceItCan) {
 TEST_F(SequencerTest, AJobThatRunsCanBeSignalledWhateverTheDiskDoes) {
   Submit("runs", false);
   Started("runs");
-  Fail(What::kWrite, ".log", EROFS);
+  files_.Fail(What::kWrite, ".log", EROFS);
   Submit("a", false);
   EXPECT_FALSE(sequencer_->Step([](Core& core, Instant now, Batch* batch) {
     return core.Signal(now, "runs", 9, false, batch);
@@ -325,7 +316,7 @@ TEST_F(SequencerTest, AJobThatRunsCanBeSignalledWhateverTheDiskDoes) {
 }
 
 TEST_F(SequencerTest, AFailedSyncRefusesWhoWaitsForItAndStartsThemOnceItIsMended) {
-  Fail(What::kSync, ".log", EIO);
+  files_.Fail(What::kSync, ".log", EIO);
   Submit("a", true);
   EXPECT_THAT(Told(1), ElementsAre("a JOURNAL_FAILED"));
   // The thread that synced is still about to tell the core.
@@ -338,7 +329,7 @@ TEST_F(SequencerTest, AFailedSyncRefusesWhoWaitsForItAndStartsThemOnceItIsMended
 }
 
 TEST_F(SequencerTest, AnEnvironmentThatCannotBeWrittenIsNotAcknowledged) {
-  Fail(What::kWrite, "environments", ENOSPC);
+  files_.Fail(What::kWrite, "environments", ENOSPC);
   Submit("a", false, true);
   EXPECT_THAT(Told(), ::testing::Contains("a JOURNAL_FULL"));
   EXPECT_EQ(Submit("b", false).error_reason(), "JOURNAL_FULL");

@@ -21,10 +21,6 @@ using testing::TriedFiles;
 using What = TriedFiles::What;
 using Call = TriedFiles::Call;
 
-bool EndsWith(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 class DiskTroubleTest : public ::testing::Test {
  protected:
   void Open() {
@@ -52,12 +48,6 @@ class DiskTroubleTest : public ::testing::Test {
     EXPECT_FALSE(bad) << bad->message;
     return count;
   }
-  // Fails such calls on files of that name, until further notice.
-  void Fail(What what, const std::string& name, int error) {
-    files_.Judge([=](const Call& call) {
-      return call.what == what && EndsWith(call.path, name) ? error : 0;
-    });
-  }
 
   const testing::TempDirectory directory_;
   const std::string folder_ = directory_.path() + "/journal";
@@ -69,7 +59,7 @@ TEST_F(DiskTroubleTest, AFullDiskIsToldOfWhileThereIsRoomForAWholeSegment) {
   Open();
   ASSERT_FALSE(Append(1));
   ASSERT_FALSE(journal_->Trouble());
-  Fail(What::kPreallocate, "/spare", ENOSPC);
+  files_.Fail(What::kPreallocate, "/spare", ENOSPC);
   // The spare file of before becomes a segment, and there is no room for another one.
   ASSERT_FALSE(Append(1, 3900));
   const Status trouble = journal_->Trouble();
@@ -100,7 +90,7 @@ TEST_F(DiskTroubleTest, ATornEndThatCannotBeCutYetStaysInTheLastSegment) {
   });
   ASSERT_TRUE(Append(1, 3000));
   // What now comes needs another segment, and could be written.
-  Fail(What::kTruncate, ".log", EIO);
+  files_.Fail(What::kTruncate, ".log", EIO);
   EXPECT_TRUE(Append(1, 3950));
   files_.Judge(nullptr);
   ASSERT_FALSE(Append(1, 3950));
@@ -127,7 +117,7 @@ TEST_F(DiskTroubleTest, EachErrorOfTheDiskHasAReasonAndLeavesNothingBehind) {
                                                 {EDQUOT, "JOURNAL_FULL"},
                                                 {EROFS, "JOURNAL_FAILED"},
                                                 {EIO, "JOURNAL_FAILED"}}) {
-    Fail(What::kWrite, ".log", error);
+    files_.Fail(What::kWrite, ".log", error);
     const Status bad = Append(3);
     ASSERT_TRUE(bad) << error;
     EXPECT_EQ(bad->reason, reason);
@@ -160,9 +150,9 @@ TEST_F(DiskTroubleTest, ASegmentIsOnTheDiskBeforeTheNextAppears) {
   bool dirty = false;  // since its last sync
   size_t segments = 0;
   for (const Call& call : files_.done()) {
-    if (call.what == What::kWrite && EndsWith(call.path, ".log")) dirty = true;
+    if (call.what == What::kWrite && call.path.ends_with(".log")) dirty = true;
     if (call.what == What::kSync && call.path == last) dirty = false;
-    if (call.what == What::kRename && EndsWith(call.path, ".log")) {
+    if (call.what == What::kRename && call.path.ends_with(".log")) {
       EXPECT_FALSE(dirty) << call.path << " appeared before " << last << " was synced";
       last = call.path;
       ++segments;
@@ -182,7 +172,7 @@ TEST_F(DiskTroubleTest, ASyncTellsHowFarAndIncludesTheSegmentsName) {
   const auto last = [&](What what) {
     return std::find_if(
                done.rbegin(), done.rend(),
-               [&](const Call& call) { return call.what == what && EndsWith(call.path, ".log"); }) -
+               [&](const Call& call) { return call.what == what && call.path.ends_with(".log"); }) -
            done.rbegin();
   };
   EXPECT_LT(last(What::kWrite), static_cast<ptrdiff_t>(done.size()));
@@ -229,7 +219,7 @@ TEST_F(DiskTroubleTest, AfterAFailedSyncThePagesAreWrittenAgainBeforeAnotherCoun
 TEST_F(DiskTroubleTest, ASyncThatFailsWhereASegmentEndsAppendsNothing) {
   Open();
   ASSERT_FALSE(Append(1));
-  Fail(What::kSync, "", EIO);
+  files_.Fail(What::kSync, "", EIO);
   const Status bad = Append(1, 4000);
   ASSERT_TRUE(bad);
   EXPECT_EQ(bad->reason, "JOURNAL_FAILED");
@@ -320,7 +310,7 @@ class EnvironmentTroubleTest : public DiskTroubleTest {
 TEST_F(EnvironmentTroubleTest, WhatCouldNotBeWrittenIsWrittenOnceThereIsRoom) {
   OpenEnvironments();
   ASSERT_FALSE(environments_->Keep({{1, "A=1"}}));
-  Fail(What::kWrite, "environments", ENOSPC);
+  files_.Fail(What::kWrite, "environments", ENOSPC);
   const Status bad = environments_->Keep({{2, "A=1"}, {3, "B=2"}});
   ASSERT_TRUE(bad);
   EXPECT_EQ(bad->reason, "JOURNAL_FULL");
@@ -339,7 +329,7 @@ TEST_F(EnvironmentTroubleTest, WhatCouldNotBeWrittenIsWrittenOnceThereIsRoom) {
 TEST_F(EnvironmentTroubleTest, AfterAFailedSyncTheFileIsWrittenAnew) {
   OpenEnvironments();
   ASSERT_FALSE(environments_->Keep({{1, "A=1"}}));
-  Fail(What::kSync, "environments", EIO);
+  files_.Fail(What::kSync, "environments", EIO);
   EXPECT_TRUE(environments_->Sync());
   files_.Judge(nullptr);
   EXPECT_TRUE(environments_->Sync()) << "it would succeed, and prove nothing";
@@ -347,7 +337,7 @@ TEST_F(EnvironmentTroubleTest, AfterAFailedSyncTheFileIsWrittenAnew) {
   EXPECT_FALSE(environments_->Sync());
   const std::vector<Call> done = files_.done();
   EXPECT_TRUE(std::any_of(done.begin(), done.end(), [](const Call& call) {
-    return call.what == What::kRename && EndsWith(call.path, "/environments");
+    return call.what == What::kRename && call.path.ends_with("/environments");
   }));
 }
 

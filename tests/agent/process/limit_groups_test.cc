@@ -15,6 +15,7 @@
 
 #include "agent/process/cgroup.h"
 #include "gtest/gtest.h"
+#include "tests/testing/at_end.h"
 #include "tests/testing/temp_directory.h"
 
 namespace brood::testing {
@@ -44,6 +45,7 @@ class LimitGroupsTest : public ::testing::Test {
   void SetUp() override {
     if (!groups_.bounds_memory()) GTEST_SKIP() << "no controller of memory that this test may use";
   }
+  void TearDown() override { EXPECT_TRUE(groups_.Remove(groups_.jobs())); }
   TempDirectory directory_;
   const std::string record_ = directory_.path() + "/limit_groups";
   LimitGroups groups_{OwnerOf(directory_), record_};
@@ -70,20 +72,23 @@ TEST_F(LimitGroupsTest, StayWhileSomebodyLivesInThem) {
   ASSERT_TRUE(files.ok()) << files.error().message;
   int gate[2];
   ASSERT_EQ(::pipe(gate), 0);
+  int there[2];
+  ASSERT_EQ(::pipe(there), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     std::ofstream(files->front()) << "0";
     ::close(gate[1]);
+    (void)!::write(there[1], "!", 1);
+    ::close(there[1]);
     char byte;
     (void)!::read(gate[0], &byte, 1);
     ::_exit(0);
   }
-  const auto lives = [&files] {
-    int pid = 0;
-    return static_cast<bool>(std::ifstream(files->front()) >> pid);
-  };
-  while (!lives() && ::waitpid(child, nullptr, WNOHANG) == 0) {
-  }
+  ::close(there[1]);
+  char byte = 0;
+  // The end of the pipe, if the child has died.
+  EXPECT_EQ(::read(there[0], &byte, 1), 1);
+  ::close(there[0]);
   EXPECT_FALSE(groups_.Remove({8}));
   EXPECT_EQ(groups_.jobs(), std::vector<uint64_t>{8});
   ::close(gate[0]);
@@ -174,12 +179,16 @@ TEST(AbandonedGroupsTest, OfWhoDiedWhileItEndedATreeAreRemovedByTheNext) {
   const Result<Cgroup> alive = home->Make("brood-end-" + std::to_string(::getpid()) + "-7");
   // It died, and its pid's number is ours now.
   const Result<Cgroup> same = home->Make("brood-probe-" + std::to_string(::getpid()));
+  // What is left of them where this test fails.
+  const AtEnd remove([&] {
+    for (const Result<Cgroup>* const group : {&dead, &alive, &same})
+      if (*group) (void)(*group)->Remove();
+  });
   ASSERT_TRUE(dead.ok() && alive.ok() && same.ok());
   EXPECT_TRUE(CgroupFolder::Detect().ok());
   EXPECT_FALSE(std::filesystem::exists(dead->path()));
   EXPECT_FALSE(std::filesystem::exists(same->path()));
   EXPECT_TRUE(std::filesystem::exists(alive->path()));
-  EXPECT_FALSE(alive->Remove());
 }
 
 // A group of version 2 with processes of its own has no controllers below it. Tried with whatever
@@ -204,6 +213,9 @@ TEST(LimitGroupsVersion2Test, MovesAwayFromWhereTheControllersAreToBeIfItIsAlone
   }();
   if (!was_on && !EnableControllers(home->path(), {controller}))
     GTEST_SKIP() << "this test may not switch on " << controller;
+  const AtEnd switch_off([&] {
+    if (!was_on) std::ofstream(home->path() + "/cgroup.subtree_control") << "-" + controller;
+  });
   Result<Cgroup> group = home->Make("brood-test-limits-" + std::to_string(::getpid()));
   ASSERT_TRUE(group.ok()) << group.error().message;
   const pid_t child = ::fork();
@@ -220,7 +232,6 @@ TEST(LimitGroupsVersion2Test, MovesAwayFromWhereTheControllersAreToBeIfItIsAlone
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   EXPECT_FALSE(group->Remove().has_value());
-  if (!was_on) std::ofstream(home->path() + "/cgroup.subtree_control") << "-" + controller;
 }
 
 }  // namespace

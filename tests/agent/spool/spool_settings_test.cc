@@ -20,10 +20,12 @@
 
 #include "agent/spool/followed_jobs.h"
 #include "agent/spool/spool.h"
-#include "tests/testing/temp_directory.h"
+#include "tests/agent/spool/spool_fixture.h"
 
 namespace brood {
 namespace {
+
+using testing::Pattern;
 
 constexpr uint64_t kKeep = 64 << 10;
 constexpr auto kOut = OutputStream::kStdout;
@@ -87,19 +89,7 @@ class Told : public Spool::Listener {
   std::optional<Spool::Closed> closed_;
 };
 
-std::string Pattern(size_t size) {
-  std::string bytes(size, '\0');
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>((i * 131 + i / 251) & 0xFF);
-  return bytes;
-}
-
-void Write(int fd, const std::string& bytes) {
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t written = ::write(fd, bytes.data() + done, bytes.size() - done);
-    ASSERT_GT(written, 0);
-    done += static_cast<size_t>(written);
-  }
-}
+void Write(int fd, const std::string& bytes) { ASSERT_TRUE(testing::WriteAll(fd, bytes)); }
 
 uint64_t DiskBytes(const std::string& path) {
   struct stat status {};
@@ -122,43 +112,15 @@ uint64_t SizeOf(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
 }
 
-class SpoolSettingsTest : public ::testing::Test {
+class SpoolSettingsTest : public testing::SpoolFixture {
  protected:
   void SetUp() override { Start(); }
-  void TearDown() override { Stop(); }
-
-  void Start() {
-    Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
-    ASSERT_TRUE(loop.ok());
-    loop_ = *std::move(loop);
-    Result<std::unique_ptr<Spool>> spool = Spool::Open(root_.path(), loop_.get(), &told_);
-    ASSERT_TRUE(spool.ok());
-    spool_ = *std::move(spool);
-    thread_ = std::thread([this] { loop_->Run(); });
-  }
-  void Stop() {
-    loop_->Stop();
-    thread_.join();
-    spool_.reset();
-  }
+  void Start() { SpoolFixture::Start(&told_); }
   // As an agent that dies and the next one.
   void Restart() {
     Stop();
     told_.Clear();
     Start();
-  }
-  void InLoop(const std::function<void()>& work) {
-    std::mutex mutex;
-    std::condition_variable now;
-    bool done = false;
-    loop_->Post([&] {
-      work();
-      const std::lock_guard lock(mutex);
-      done = true;
-      now.notify_all();
-    });
-    std::unique_lock lock(mutex);
-    now.wait(lock, [&] { return done; });
   }
 
   void Prepare(SpoolSettings::Target target, SpoolSettings::Overflow overflow,
@@ -168,10 +130,9 @@ class SpoolSettingsTest : public ::testing::Test {
   }
   // The write end of a pipe that the spool reads.
   UniqueFd AttachPipe() {
-    int ends[2];
-    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    InLoop([&] { spool_->Attach(1, UniqueFd(ends[0]), UniqueFd()); });
-    return UniqueFd(ends[1]);
+    testing::Pipe pipe = testing::MakePipe();
+    InLoop([&] { spool_->Attach(1, std::move(pipe.read), UniqueFd()); });
+    return std::move(pipe.write);
   }
   // The job's own descriptor of its file.
   UniqueFd FollowFile() {
@@ -191,11 +152,7 @@ class SpoolSettingsTest : public ::testing::Test {
     return piece ? *piece : Spool::Piece();
   }
 
-  const testing::TempDirectory root_;
   Told told_;
-  std::unique_ptr<EventLoop> loop_;
-  std::unique_ptr<Spool> spool_;
-  std::thread thread_;
 };
 
 using Target = SpoolSettings::Target;
@@ -432,7 +389,7 @@ TEST_F(SpoolSettingsTest, WhatNobodyKnowsAnyMoreIsRemoved) {
   InLoop([&] { spool_->RemoveUnknown([](uint64_t key) { return key == 2; }); });
   EXPECT_NE(::access(spool_->Path(1, kOut).c_str(), F_OK), 0);
   EXPECT_EQ(::access(spool_->Path(2, kOut).c_str(), F_OK), 0);
-  EXPECT_NE(::access((root_.path() + "/3").c_str(), F_OK), 0);
+  EXPECT_NE(::access((root_ + "/3").c_str(), F_OK), 0);
   EXPECT_FALSE(spool_->IsFile(1));
   EXPECT_TRUE(spool_->IsFile(2));
 }

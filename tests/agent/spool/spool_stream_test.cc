@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "tests/testing/temp_directory.h"
+#include "tests/agent/spool/spool_fixture.h"
 #include "tests/testing/thread_state.h"
 
 namespace brood {
@@ -25,17 +25,15 @@ TEST(SpoolStreamTest, TakesNothingOutOfThePipeBeforeTheFileIsThere) {
   ASSERT_EQ(::mkdir((root.path() + "/0").c_str(), 0700), 0);
   const std::string path = root.path() + "/0/1.out";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  const UniqueFd looks_on(::dup(ends[0]));
-  const UniqueFd writes(ends[1]);
-  ASSERT_EQ(::write(writes.get(), "one\n", 4), 4);
+  testing::Pipe pipe = testing::MakePipe();
+  const UniqueFd looks_on(::dup(pipe.read.get()));
+  ASSERT_TRUE(testing::WriteAll(pipe.write.get(), "one\n"));
 
   const auto buffer = std::make_unique<char[]>(kSpoolBufferBytes);
   const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   const SpoolContext context{&files, 1 << 20, null.get(), buffer.get()};
   SpoolStream stream;
-  stream.Attach(UniqueFd(ends[0]), 0);
+  stream.Attach(std::move(pipe.read), 0);
   std::atomic<pid_t> tid{0};
   std::thread drains([&] {
     tid = ::gettid();

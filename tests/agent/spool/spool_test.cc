@@ -21,11 +21,16 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "tests/agent/spool/spool_fixture.h"
 
 namespace brood {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::MakePipe;
+using testing::Pattern;
+using testing::Pipe;
+using testing::WriteAll;
 
 struct MarkSeen {
   OutputStream stream;
@@ -81,81 +86,15 @@ class Ear : public Spool::Listener {
   std::map<uint64_t, Spool::Closed> closed_;
 };
 
-struct Pipe {
-  UniqueFd read;
-  UniqueFd write;
-};
-
-Pipe MakePipe() {
-  int fds[2];
-  EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
-  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
-}
-
-// All of it, blocking; false if nobody reads any more.
-bool WriteAll(int fd, const std::string& bytes) {
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t written = ::write(fd, bytes.data() + done, bytes.size() - done);
-    if (written <= 0) return false;
-    done += static_cast<size_t>(written);
-  }
-  return true;
-}
-
-std::string Pattern(size_t size) {
-  std::string bytes(size, '\0');
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>((i * 131 + i / 251) & 0xFF);
-  return bytes;
-}
-
 size_t OpenDescriptors() {
   const fs::directory_iterator entries("/proc/self/fd");
   return static_cast<size_t>(std::distance(entries, fs::directory_iterator()));
 }
 
-class SpoolTest : public ::testing::Test {
+class SpoolTest : public testing::SpoolFixture {
  protected:
-  void SetUp() override {
-    std::signal(SIGPIPE, SIG_IGN);
-    const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr ? base : "/tmp") + "/brood-spool-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    root_ = name;
-    Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
-    ASSERT_TRUE(loop.ok());
-    loop_ = *std::move(loop);
-  }
-  void TearDown() override {
-    if (thread_.joinable()) {
-      loop_->Stop();
-      thread_.join();
-    }
-    spool_.reset();
-    fs::remove_all(root_);
-  }
+  void Start(SpoolOptions options = {}) { SpoolFixture::Start(&ear_, options); }
 
-  void Start(SpoolOptions options = {}) {
-    Result<std::unique_ptr<Spool>> spool =
-        Spool::Open(root_ + "/spool", loop_.get(), &ear_, options);
-    ASSERT_TRUE(spool.ok());
-    spool_ = *std::move(spool);
-    thread_ = std::thread([this] { loop_->Run(); });
-  }
-  // Runs `work` in the loop's thread and waits for it.
-  void InLoop(const std::function<void()>& work) {
-    std::mutex mutex;
-    std::condition_variable done_now;
-    bool done = false;
-    loop_->Post([&] {
-      work();
-      const std::lock_guard lock(mutex);
-      done = true;
-      done_now.notify_all();
-    });
-    std::unique_lock lock(mutex);
-    done_now.wait(lock, [&] { return done; });
-  }
   // Attaches a job and gives the write ends.
   std::pair<UniqueFd, UniqueFd> Attach(uint64_t job_key) {
     Pipe out = MakePipe();
@@ -165,16 +104,6 @@ class SpoolTest : public ::testing::Test {
   }
   void Attach(uint64_t job_key, const Pipe& out) {
     InLoop([&] { spool_->Attach(job_key, UniqueFd(::dup(out.read.get())), UniqueFd()); });
-  }
-  // The next agent's spool on the same folder.
-  void Reopen(Ear* ear) {
-    InLoop([&] {
-      spool_.reset();
-      Result<std::unique_ptr<Spool>> spool =
-          Spool::Open(root_ + "/spool", loop_.get(), ear, SpoolOptions());
-      ASSERT_TRUE(spool.ok());
-      spool_ = *std::move(spool);
-    });
   }
   void Finish(uint64_t job_key) {
     InLoop([&] { spool_->Finish(job_key); });
@@ -204,11 +133,7 @@ class SpoolTest : public ::testing::Test {
     EXPECT_EQ(ends[1], err);
   }
 
-  std::string root_;
-  std::unique_ptr<EventLoop> loop_;
   Ear ear_;
-  std::unique_ptr<Spool> spool_;
-  std::thread thread_;
 };
 
 TEST_F(SpoolTest, KeepsTheExactBytesOfBothStreams) {
@@ -456,7 +381,7 @@ TEST_F(SpoolTest, AThousandJobsWithoutOutputLeaveNoFileAndNoDescriptor) {
     for (uint64_t i = 0; i < 100; ++i) ear_.WaitForClosed(batch * 100 + i);
   }
   EXPECT_EQ(OpenDescriptors(), before);
-  EXPECT_TRUE(fs::is_empty(root_ + "/spool"));
+  EXPECT_TRUE(fs::is_empty(root_));
 }
 
 TEST_F(SpoolTest, RemoveDeletesFilesAndFolder) {
@@ -467,10 +392,10 @@ TEST_F(SpoolTest, RemoveDeletesFilesAndFolder) {
   err.reset();
   Finish(123'456);
   ear_.WaitForClosed(123'456);
-  EXPECT_TRUE(fs::exists(root_ + "/spool/123/123456.out"));
-  EXPECT_FALSE(fs::exists(root_ + "/spool/123/123456.err"));
+  EXPECT_TRUE(fs::exists(root_ + "/123/123456.out"));
+  EXPECT_FALSE(fs::exists(root_ + "/123/123456.err"));
   spool_->Remove(123'456);
-  EXPECT_TRUE(fs::is_empty(root_ + "/spool"));
+  EXPECT_TRUE(fs::is_empty(root_));
   EXPECT_EQ(ReadAll(123'456, OutputStream::kStdout), "not found");
 }
 

@@ -14,10 +14,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-FakeAgent::Script Always(const FakeJob& job) {
-  return [job](const v1::JobSubmission&) { return job; };
-}
-
 class ByIdTest : public ::testing::Test {
  protected:
   // Runs a job on these hosts and returns its id.

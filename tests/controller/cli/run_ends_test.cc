@@ -14,10 +14,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-FakeAgent::Script Always(const FakeJob& job) {
-  return [job](const v1::JobSubmission&) { return job; };
-}
-
 // A job that takes no notice of a cancel.
 FakeJob Stubborn() {
   FakeJob job;

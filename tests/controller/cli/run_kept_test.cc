@@ -14,10 +14,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-FakeAgent::Script Always(const FakeJob& job) {
-  return [job](const v1::JobSubmission&) { return job; };
-}
-
 TEST(RunKeptTest, AsksForTheOutputThatWasMeant) {
   CliWorld world;
   FakeAgent& agent = world.Local(Always(Exits(0)));

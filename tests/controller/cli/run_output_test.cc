@@ -16,10 +16,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAreArray;
 
-FakeAgent::Script Always(const FakeJob& job) {
-  return [job](const v1::JobSubmission&) { return job; };
-}
-
 std::vector<std::string> Lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
