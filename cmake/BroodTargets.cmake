@@ -80,7 +80,8 @@ function(brood_test name)
     set_property(GLOBAL APPEND PROPERTY BROOD_LEAN_TESTS ${name})
   endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
+  # A filter that matches nothing passes otherwise.
+  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT} FAIL_REGULAR_EXPRESSION "Running 0 tests"
     ENVIRONMENT "BROOD_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};BROOD_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
   if(A_RESOURCE_LOCK)
     set_tests_properties(${name} PROPERTIES RESOURCE_LOCK ${A_RESOURCE_LOCK})

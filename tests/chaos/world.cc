@@ -74,6 +74,8 @@ void World::AwaitEndOfCallsParent() {
 // From its first event to its last.
 std::vector<v1::Event> World::ReadJournal() {
   grpc::ClientContext context;
+  // All that some thousand jobs have written.
+  context.set_deadline(std::chrono::system_clock::now() + 3 * kPatience);
   v1::WatchEventsRequest request;
   request.set_include_output(true);
   const auto stream = agent_.jobs().WatchEvents(&context, request);

@@ -25,24 +25,20 @@ TEST(AgentRestartTest, JobsGoOnAndTheirEndsAndOutputAreTrue) {
   AgentProcess agent;
   const std::string gate = agent.directory() + "/gate";
   const std::string wait = "while [ ! -e " + gate + " ]; do sleep 0.05; done; ";
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() =
-      CommandJob("ends-after", {"sh", "-c", "echo before; " + wait + "echo after; exit 5"});
-  *submit.add_jobs() =
-      CommandJob("ends-between", {"sh", "-c", "echo one; sleep 0.3; echo two; exit 6"});
-  *submit.add_jobs() = CallJob("thread", v1::MODE_THREAD, "demo.hold", {"0.5", "7"});
-  *submit.add_jobs() = CallJob("fork", v1::MODE_FORK, "demo.hold", {"0.5", "8"});
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
-  for (const v1::JobSubmission& job : submit.jobs()) {
+  const std::vector<v1::JobSubmission> submit = {
+      CommandJob("ends-after", {"sh", "-c", "echo before; " + wait + "echo after; exit 5"}),
+      CommandJob("ends-between", {"sh", "-c", "echo one; sleep 0.3; echo two; exit 6"}),
+      CallJob("thread", v1::MODE_THREAD, "demo.hold", {"0.5", "7"}),
+      CallJob("fork", v1::MODE_FORK, "demo.hold", {"0.5", "8"})};
+  agent.Submit(submit);
+  for (const v1::JobSubmission& job : submit) {
     agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_started(); });
   }
   const v1::Job before = agent.GetJob("ends-after");
   agent.KillAndRestart();
   EXPECT_EQ(agent.GetHost().agent_incarnation(), 2u);
   agent.Run({CommandJob("open", {"touch", gate})});
-  for (const v1::JobSubmission& job : submit.jobs()) {
+  for (const v1::JobSubmission& job : submit) {
     agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_cleaned(); });
     EventOrder order;
     for (const v1::Event& event : agent.Events(job.job_id())) {
@@ -62,14 +58,12 @@ TEST(AgentRestartTest, JobsGoOnAndTheirEndsAndOutputAreTrue) {
 
 TEST(AgentRestartTest, ATimeOutHoldsAndTheSpecIsStillKnown) {
   AgentProcess agent;
-  v1::SubmitJobsRequest submit;
-  v1::JobSubmission* const job = submit.add_jobs();
+  std::vector<v1::JobSubmission> submit;
+  v1::JobSubmission* const job = &submit.emplace_back();
   *job = CommandJob("timed", {"sleep", "3600"});
   job->mutable_spec()->mutable_timeout()->set_seconds(1);
   (*job->mutable_spec()->mutable_labels())["of"] = "a test";
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit(submit);
   agent.WaitFor("timed", [](const v1::Event& event) { return event.has_started(); });
   agent.KillAndRestart();
   agent.WaitFor("timed", [](const v1::Event& event) { return event.has_cleaned(); });
@@ -81,25 +75,23 @@ TEST(AgentRestartTest, ATimeOutHoldsAndTheSpecIsStillKnown) {
 TEST(AgentRestartTest, JobsThatWaitAreRunByTheNextAgentWithTheirEnvironment) {
   AgentProcess agent({"--slots", "1", "--thread-slots", "1"});
   const std::string gate = agent.directory() + "/gate";
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() =
-      CommandJob("first", {"sh", "-c", "while [ ! -e " + gate + " ]; do sleep 0.02; done"});
+  std::vector<v1::JobSubmission> submit;
+  submit.push_back(
+      CommandJob("first", {"sh", "-c", "while [ ! -e " + gate + " ]; do sleep 0.02; done"}));
   for (const char* const id : {"second", "third"}) {
-    v1::JobSubmission* const job = submit.add_jobs();
+    v1::JobSubmission* const job = &submit.emplace_back();
     *job = CommandJob(id, {"sh", "-c", "echo $OF"});
     v1::EnvironmentVariable* const variable = job->mutable_spec()->mutable_environment()->add_set();
     variable->set_name("OF");
     variable->set_value(std::string("the ") + id);
   }
-  *submit.add_jobs() = CallJob("call", v1::MODE_FORK, "demo.add", {"x", "4"});
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  submit.push_back(CallJob("call", v1::MODE_FORK, "demo.add", {"x", "4"}));
+  agent.Submit(submit);
   agent.WaitFor("first", [](const v1::Event& event) { return event.has_started(); });
   agent.KillAndRestart();
   EXPECT_EQ(agent.GetJob("call").state(), v1::JOB_STATE_QUEUED);
   std::ofstream(gate).close();
-  for (const v1::JobSubmission& job : submit.jobs()) {
+  for (const v1::JobSubmission& job : submit) {
     agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_cleaned(); });
     EventOrder order;
     for (const v1::Event& event : agent.Events(job.job_id())) {

@@ -35,13 +35,7 @@ size_t OpenDescriptors(int pid) {
 }
 
 v1::SubmittedJob Submit(AgentProcess* agent, const v1::JobSubmission& job) {
-  v1::SubmitJobsRequest request;
-  *request.add_jobs() = job;
-  v1::SubmitJobsResponse response;
-  grpc::ClientContext context;
-  const grpc::Status status = agent->jobs().SubmitJobs(&context, request, &response);
-  EXPECT_TRUE(status.ok()) << status.error_message();
-  return response.accepted_size() == 1 ? response.accepted(0) : v1::SubmittedJob();
+  return agent->TrySubmit({job}).front();
 }
 
 TEST(BadInputTest, EveryFieldOfASpecIsRefusedByName) {

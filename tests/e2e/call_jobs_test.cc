@@ -81,12 +81,8 @@ TEST(CallJobsTest, WhatACallPrintsIsItsOutputInBothModes) {
 
 TEST(CallJobsTest, ACrashInAForkHurtsOnlyItselfAndInAThreadEndsTheParentAndNamesTheCulprit) {
   AgentProcess agent;
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = CallJob("victim", v1::MODE_THREAD, "demo.hold", {"1000"});
-  *submit.add_jobs() = CallJob("child", v1::MODE_FORK, "demo.hold", {"0.3", "7"});
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit({CallJob("victim", v1::MODE_THREAD, "demo.hold", {"1000"}),
+                CallJob("child", v1::MODE_FORK, "demo.hold", {"0.3", "7"})});
   agent.WaitFor("victim", [](const v1::Event& event) { return event.has_started(); });
   agent.WaitFor("child", [](const v1::Event& event) { return event.has_started(); });
   agent.Run({CallJob("fork-crash", v1::MODE_FORK, "demo.crash", {"segv"})});
@@ -112,22 +108,12 @@ TEST(CallJobsTest, ACrashInAForkHurtsOnlyItselfAndInAThreadEndsTheParentAndNames
 
 TEST(CallJobsTest, AThreadStopsByItsTokenAndWhatDoesNotStopIsSaidNotToHave) {
   AgentProcess agent;
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = CallJob("polite", v1::MODE_THREAD, "demo.hold", {"1000"});
-  *submit.add_jobs() = CallJob("deaf", v1::MODE_THREAD, "demo.deaf", {"2"});
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit({CallJob("polite", v1::MODE_THREAD, "demo.hold", {"1000"}),
+                CallJob("deaf", v1::MODE_THREAD, "demo.deaf", {"2"})});
   for (const char* id : {"polite", "deaf"}) {
     agent.WaitFor(id, [](const v1::Event& event) { return event.has_started(); });
   }
-  v1::CancelJobsRequest cancel;
-  cancel.add_job_ids("polite");
-  cancel.add_job_ids("deaf");
-  cancel.mutable_grace()->set_nanos(50'000'000);
-  v1::CancelJobsResponse cancelled;
-  grpc::ClientContext cancel_context;
-  ASSERT_TRUE(agent.jobs().CancelJobs(&cancel_context, cancel, &cancelled).ok());
+  agent.Cancel({"polite", "deaf"}, std::chrono::milliseconds(50));
   agent.WaitFor("polite", [](const v1::Event& event) { return event.has_cleaned(); });
   EXPECT_EQ(agent.GetJob("polite").outcome(), v1::OUTCOME_CANCELLED);
   agent.WaitFor("deaf", [](const v1::Event& event) { return event.has_cancel_pending(); });
@@ -135,20 +121,18 @@ TEST(CallJobsTest, AThreadStopsByItsTokenAndWhatDoesNotStopIsSaidNotToHave) {
 
 TEST(CallJobsTest, RefusesUnknownTasksAndArgumentsThatDoNotFitByNameOfTheField) {
   AgentProcess agent;
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = CallJob("a", v1::MODE_THREAD, "demo.nothing", {});
-  *submit.add_jobs() = CallJob("b", v1::MODE_THREAD, "demo.add", {"cell", "many"});
-  *submit.add_jobs() = CallJob("c", v1::MODE_THREAD, "demo.add", {"cell"});
+  std::vector<v1::JobSubmission> submit;
+  submit.push_back(CallJob("a", v1::MODE_THREAD, "demo.nothing", {}));
+  submit.push_back(CallJob("b", v1::MODE_THREAD, "demo.add", {"cell", "many"}));
+  submit.push_back(CallJob("c", v1::MODE_THREAD, "demo.add", {"cell"}));
   v1::JobSubmission limited = CallJob("d", v1::MODE_THREAD, "demo.noop", {});
   limited.mutable_spec()->add_limits()->set_name("cpu");
-  *submit.add_jobs() = limited;
-  v1::SubmitJobsResponse answer;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &answer).ok());
-  EXPECT_EQ(answer.accepted(0).error_field(), "spec.call.task");
-  EXPECT_EQ(answer.accepted(1).error_field(), "spec.call.arguments[1]");
-  EXPECT_THAT(answer.accepted(2).error_field(), ::testing::StartsWith("spec.call.arguments"));
-  EXPECT_THAT(answer.accepted(3).error_field(), ::testing::StartsWith("spec.limits"));
+  submit.push_back(limited);
+  const std::vector<v1::SubmittedJob> answer = agent.TrySubmit(submit);
+  EXPECT_EQ(answer[0].error_field(), "spec.call.task");
+  EXPECT_EQ(answer[1].error_field(), "spec.call.arguments[1]");
+  EXPECT_THAT(answer[2].error_field(), ::testing::StartsWith("spec.call.arguments"));
+  EXPECT_THAT(answer[3].error_field(), ::testing::StartsWith("spec.limits"));
 }
 
 TEST(CallJobsTest, AParentEndsAsAskedAndTakesItsThreadsButNotItsForks) {
@@ -161,14 +145,12 @@ TEST(CallJobsTest, AParentEndsAsAskedAndTakesItsThreadsButNotItsForks) {
     v1::StartParentResponse started;
     grpc::ClientContext start_context;
     ASSERT_TRUE(agent.parents().StartParent(&start_context, start, &started).ok());
-    v1::SubmitJobsRequest submit;
-    *submit.add_jobs() = CallJob(name + "-thread", v1::MODE_THREAD, "demo.hold", {"1000"});
-    *submit.add_jobs() = CallJob(name + "-fork", v1::MODE_FORK, "demo.hold", {"0.2", "9"});
-    for (v1::JobSubmission& job : *submit.mutable_jobs()) job.mutable_spec()->set_parent(name);
-    v1::SubmitJobsResponse submitted;
-    grpc::ClientContext context;
-    ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
-    for (const v1::JobSubmission& job : submit.jobs()) {
+    std::vector<v1::JobSubmission> submit;
+    submit.push_back(CallJob(name + "-thread", v1::MODE_THREAD, "demo.hold", {"1000"}));
+    submit.push_back(CallJob(name + "-fork", v1::MODE_FORK, "demo.hold", {"0.2", "9"}));
+    for (v1::JobSubmission& job : submit) job.mutable_spec()->set_parent(name);
+    agent.Submit(submit);
+    for (const v1::JobSubmission& job : submit) {
       agent.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_started(); });
     }
     v1::EndParentRequest end;

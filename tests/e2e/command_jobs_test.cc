@@ -124,19 +124,9 @@ TEST(CommandJobsTest, ACancelEndsTheWholeTreeThatIgnoresSigterm) {
   v1::JobSubmission job = CommandJob(
       "stubborn",
       {"sh", "-c", "trap '' TERM; setsid sleep 1000 & sleep 1000 & echo ready; wait; wait"});
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = job;
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit({job});
   agent.WaitFor("stubborn", [](const v1::Event& event) { return event.has_output(); });
-  v1::CancelJobsRequest cancel;
-  cancel.add_job_ids("stubborn");
-  cancel.mutable_grace()->set_nanos(100'000'000);
-  v1::CancelJobsResponse cancelled;
-  grpc::ClientContext cancel_context;
-  ASSERT_TRUE(agent.jobs().CancelJobs(&cancel_context, cancel, &cancelled).ok());
-  EXPECT_EQ(cancelled.answers(0).error_code(), 0);
+  agent.Cancel({"stubborn"}, std::chrono::milliseconds(100));
   agent.WaitFor("stubborn", [](const v1::Event& event) { return event.has_cleaned(); });
   const v1::Job ended = agent.GetJob("stubborn");
   EXPECT_EQ(ended.outcome(), v1::OUTCOME_CANCELLED);
@@ -165,11 +155,7 @@ TEST(CommandJobsTest, AGrandchildThatHoldsTheOutputOpenDoesNotHangTheEnd) {
 
 TEST(CommandJobsTest, AJobStopsAndGoesOnBySignals) {
   AgentProcess agent;
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = CommandJob("paused", {"sleep", "1000"});
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit({CommandJob("paused", {"sleep", "1000"})});
   agent.WaitFor("paused", [](const v1::Event& event) { return event.has_started(); });
   const auto send = [&agent](int signal) {
     v1::SignalJobsRequest request;
@@ -194,11 +180,7 @@ TEST(CommandJobsTest, StreamsInputAndClosesIt) {
   AgentProcess agent;
   v1::JobSubmission job = CommandJob("cat", {"sha1sum"});
   job.mutable_spec()->set_stdin_stream(true);
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = job;
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit({job});
   grpc::ClientContext input_context;
   v1::WriteInputResponse written;
   const auto writer = agent.jobs().WriteInput(&input_context, &written);
@@ -219,11 +201,7 @@ TEST(CommandJobsTest, TellsAWriterOfInputThatTheJobHasEnded) {
   AgentProcess agent;
   v1::JobSubmission job = CommandJob("one", {"head", "-c", "1"});
   job.mutable_spec()->set_stdin_stream(true);
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = job;
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &submitted).ok());
+  agent.Submit({job});
   grpc::ClientContext input_context;
   input_context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
   v1::WriteInputResponse written;
@@ -253,35 +231,23 @@ TEST(CommandJobsTest, TheSameIdAndSpecIsTheSameJobAndRunsOnce) {
   const std::vector<v1::Event> again = agent.Run({job});
   EXPECT_EQ(again.back().payload_case(), Payload::kCleaned);
   EXPECT_EQ(OutputOf(agent.Run({CommandJob("count", {"cat", counter})}), v1::STREAM_STDOUT), "x\n");
-  v1::SubmitJobsRequest other;
-  *other.add_jobs() = CommandJob("once", {"true"});
-  v1::SubmitJobsResponse answer;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, other, &answer).ok());
-  EXPECT_EQ(answer.accepted(0).error_code(), grpc::StatusCode::ALREADY_EXISTS);
-  EXPECT_EQ(answer.accepted(0).error_field(), "job_id");
+  const std::vector<v1::SubmittedJob> answer = agent.TrySubmit({CommandJob("once", {"true"})});
+  EXPECT_EQ(answer[0].error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(answer[0].error_field(), "job_id");
 }
 
 TEST(CommandJobsTest, JobsBeyondTheSlotsWaitInOrderAndBeyondTheQueueAreRefused) {
   AgentProcess agent({"--slots", "1", "--queue-limit", "2"});
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = CommandJob("first", {"sleep", "1000"});
-  for (const char* id : {"second", "third", "fourth"})
-    *submit.add_jobs() = CommandJob(id, {"true"});
-  v1::SubmitJobsResponse answer;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&context, submit, &answer).ok());
-  EXPECT_EQ(answer.accepted(2).error_code(), 0);
-  EXPECT_EQ(answer.accepted(3).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_EQ(answer.accepted(3).error_reason(), "QUEUE_FULL");
+  std::vector<v1::JobSubmission> submit;
+  submit.push_back(CommandJob("first", {"sleep", "1000"}));
+  for (const char* id : {"second", "third", "fourth"}) submit.push_back(CommandJob(id, {"true"}));
+  const std::vector<v1::SubmittedJob> answer = agent.TrySubmit(submit);
+  EXPECT_EQ(answer[2].error_code(), 0);
+  EXPECT_EQ(answer[3].error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(answer[3].error_reason(), "QUEUE_FULL");
   EXPECT_EQ(agent.GetJob("second").queue_position(), 1u);
   EXPECT_EQ(agent.GetJob("third").queue_position(), 2u);
-  v1::CancelJobsRequest cancel;
-  cancel.add_job_ids("third");
-  cancel.add_job_ids("first");
-  v1::CancelJobsResponse cancelled;
-  grpc::ClientContext cancel_context;
-  ASSERT_TRUE(agent.jobs().CancelJobs(&cancel_context, cancel, &cancelled).ok());
+  agent.Cancel({"third", "first"});
   agent.WaitFor("second", [](const v1::Event& event) { return event.has_cleaned(); });
   EXPECT_TRUE(FindEvent(agent.Events("third"), Payload::kCancelled).has_cancelled());
   EXPECT_EQ(agent.GetJob("third").attempt(), 0u);

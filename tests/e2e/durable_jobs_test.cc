@@ -69,23 +69,10 @@ TEST(DurableJobsTest, OnOneStreamWithOthersEachIsAnsweredInItsTurnAndToldWhole) 
 
 TEST(DurableJobsTest, ThatWaitedAreStartedByTheNextAgent) {
   AgentProcess agent({"--slots", "1"});
-  v1::SubmitJobsRequest request;
-  *request.add_jobs() = CommandJob("first", {"sleep", "1000"});
-  *request.add_jobs() = Durable(CommandJob("waits", {"true"}));
-  v1::SubmitJobsResponse response;
-  {
-    grpc::ClientContext context;
-    ASSERT_TRUE(agent.jobs().SubmitJobs(&context, request, &response).ok());
-  }
-  for (const v1::SubmittedJob& answer : response.accepted())
-    ASSERT_EQ(answer.error_code(), 0) << answer.error_message();
+  agent.Submit({CommandJob("first", {"sleep", "1000"}), Durable(CommandJob("waits", {"true"}))});
   agent.KillAndRestart();
   EXPECT_EQ(agent.GetJob("waits").state(), v1::JOB_STATE_QUEUED);
-  v1::CancelJobsRequest cancel;
-  cancel.add_job_ids("first");
-  v1::CancelJobsResponse cancelled;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().CancelJobs(&context, cancel, &cancelled).ok());
+  agent.Cancel({"first"});
   agent.WaitFor("waits", [](const v1::Event& event) { return event.has_exited(); });
   EXPECT_EQ(agent.GetJob("waits").attempt(), 1u);
 }

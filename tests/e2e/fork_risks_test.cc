@@ -22,26 +22,13 @@ using ::testing::HasSubstr;
 
 class ForkRisksTest : public ::testing::Test {
  protected:
-  void Submit(v1::JobSubmission job) {
-    v1::SubmitJobsRequest request;
-    *request.add_jobs() = std::move(job);
-    v1::SubmitJobsResponse response;
-    grpc::ClientContext context;
-    ASSERT_TRUE(agent_.jobs().SubmitJobs(&context, request, &response).ok());
-    ASSERT_EQ(response.accepted(0).error_code(), 0) << response.accepted(0).error_message();
-  }
   // A thread that holds the library's mutex, and has done so before this returns.
   void HoldMutex() {
-    Submit(CallJob("holder", v1::MODE_THREAD, "demo.mutex.hold", {"60"}));
+    agent_.Submit({CallJob("holder", v1::MODE_THREAD, "demo.mutex.hold", {"60"})});
     agent_.WaitFor("holder", [](const v1::Event& event) { return event.has_progress(); });
   }
   void Cancel(const std::string& id) {
-    v1::CancelJobsRequest request;
-    request.add_job_ids(id);
-    request.mutable_grace()->set_nanos(100'000'000);
-    v1::CancelJobsResponse response;
-    grpc::ClientContext context;
-    ASSERT_TRUE(agent_.jobs().CancelJobs(&context, request, &response).ok());
+    agent_.Cancel({id}, std::chrono::milliseconds(100));
     agent_.WaitFor(id, [](const v1::Event& event) { return event.has_cleaned(); });
   }
 
@@ -111,7 +98,7 @@ TEST_F(ForkRisksTest, AnHonestLongWaitIsNeverSuspectedNorKilled) {
 TEST_F(ForkRisksTest, TheMeterTellsWhatOfItsMemoryIsTheForksOwn) {
   v1::JobSubmission job = CallJob("metered", v1::MODE_FORK, "demo.hold", {"60"});
   job.mutable_spec()->mutable_memory_meter()->set_nanos(50'000'000);
-  Submit(job);
+  agent_.Submit({job});
   agent_.WaitFor("metered", [](const v1::Event& event) { return event.has_memory_pages(); });
   const v1::MemoryPages pages =
       FindEvent(agent_.Events("metered"), Payload::kMemoryPages).memory_pages();
@@ -123,7 +110,8 @@ TEST_F(ForkRisksTest, TheMeterTellsWhatOfItsMemoryIsTheForksOwn) {
 
 TEST_F(ForkRisksTest, WhatAJobHasStartedIsSeenAlsoWhereItHasLeftItsFamily) {
   // One in a session of its own, whose parent is gone at once.
-  Submit(CommandJob("family", {"sh", "-c", "sleep 600 & setsid sh -c 'sleep 600 &'; wait"}));
+  agent_.Submit(
+      {CommandJob("family", {"sh", "-c", "sleep 600 & setsid sh -c 'sleep 600 &'; wait"})});
   std::set<int> seen;
   agent_.WaitFor("family", [&](const v1::Event& event) {
     if (event.has_descendant_seen()) seen.insert(event.descendant_seen().descendant().pid());
@@ -136,7 +124,8 @@ TEST_F(ForkRisksTest, WhatAJobHasStartedIsSeenAlsoWhereItHasLeftItsFamily) {
 TEST_F(ForkRisksTest, TheEndOfADescendantIsSeenToo) {
   const std::string gate = agent_.directory() + "/gate";
   const std::string wait = "while [ ! -e " + gate + " ]; do sleep 0.02; done";
-  Submit(CommandJob("family", {"sh", "-c", "(" + wait + ") & while :; do sleep 0.2; done"}));
+  agent_.Submit(
+      {CommandJob("family", {"sh", "-c", "(" + wait + ") & while :; do sleep 0.2; done"})});
   int32_t child = 0;
   agent_.WaitFor("family", [&](const v1::Event& event) {
     // The waiting shell, not one of the sleeps.
@@ -151,12 +140,8 @@ TEST_F(ForkRisksTest, TheEndOfADescendantIsSeenToo) {
 // What any client sees of a host that it is not on.
 TEST(ListProcessesTest, HasParentsJobsTheirProcessesAndTheirThreads) {
   AgentProcess agent;
-  v1::SubmitJobsRequest submit;
-  *submit.add_jobs() = CommandJob("shell", {"sh", "-c", "sleep 3600 & wait"});
-  *submit.add_jobs() = CallJob("thread", v1::MODE_THREAD, "demo.hold", {"3600"});
-  v1::SubmitJobsResponse submitted;
-  grpc::ClientContext submitting;
-  ASSERT_TRUE(agent.jobs().SubmitJobs(&submitting, submit, &submitted).ok());
+  agent.Submit({CommandJob("shell", {"sh", "-c", "sleep 3600 & wait"}),
+                CallJob("thread", v1::MODE_THREAD, "demo.hold", {"3600"})});
   for (const char* const id : {"shell", "thread"}) {
     agent.WaitFor(id, [](const v1::Event& event) { return event.has_started(); });
   }

@@ -56,15 +56,6 @@ Checked CheckJournal(const fs::path& journal) {
   return checked;
 }
 
-v1::SubmittedJob Submit(AgentProcess* agent, const v1::JobSubmission& job) {
-  v1::SubmitJobsRequest request;
-  *request.add_jobs() = job;
-  v1::SubmitJobsResponse response;
-  grpc::ClientContext context;
-  EXPECT_TRUE(agent->jobs().SubmitJobs(&context, request, &response).ok());
-  return response.accepted_size() == 1 ? response.accepted(0) : v1::SubmittedJob();
-}
-
 grpc::Status TryGetJob(AgentProcess* agent, const std::string& id) {
   v1::GetJobRequest request;
   request.set_job_id(id);
@@ -73,24 +64,12 @@ grpc::Status TryGetJob(AgentProcess* agent, const std::string& id) {
   return agent->jobs().GetJob(&context, request, &response);
 }
 
-grpc::Status TryReadOutput(AgentProcess* agent, const std::string& id) {
-  v1::ReadOutputRequest request;
-  request.set_job_id(id);
-  request.set_stream(v1::STREAM_STDOUT);
-  grpc::ClientContext context;
-  auto reader = agent->jobs().ReadOutput(&context, request);
-  v1::ReadOutputResponse response;
-  while (reader->Read(&response)) {
-  }
-  return reader->Finish();
-}
-
 TEST(JournalLifeTest, AnAgentThatWasToldToEndLeavesASnapshotAndTheNextBeginsWithIt) {
   AgentProcess agent;
   v1::JobSubmission job = CommandJob("long", {"sleep", "3600"});
   job.mutable_spec()->mutable_timeout()->set_seconds(3'600);
   (*job.mutable_spec()->mutable_labels())["of"] = "a test";
-  Submit(&agent, job);
+  agent.Submit({job});
   agent.WaitFor("long", [](const v1::Event& event) { return event.has_started(); });
   agent.Run({CommandJob("short", {"sh", "-c", "exit 4"})});
   EndAndRestart(&agent);
@@ -103,12 +82,8 @@ TEST(JournalLifeTest, AnAgentThatWasToldToEndLeavesASnapshotAndTheNextBeginsWith
   EXPECT_EQ(agent.GetJob("short").exit_code(), 4);
   agent.KillAndRestart();
   EXPECT_EQ(agent.GetJob("long").spec().timeout().seconds(), 3'600);
-  EXPECT_EQ(Submit(&agent, job).already_existed(), true);
-  v1::CancelJobsRequest cancel;
-  cancel.add_job_ids("long");
-  v1::CancelJobsResponse cancelled;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent.jobs().CancelJobs(&context, cancel, &cancelled).ok());
+  EXPECT_EQ(agent.TrySubmit({job}).front().already_existed(), true);
+  agent.Cancel({"long"});
   agent.WaitFor("long", [](const v1::Event& event) { return event.has_cleaned(); });
   EXPECT_EQ(agent.GetJob("long").outcome(), v1::OUTCOME_CANCELLED);
   EXPECT_EQ(agent.GetHost().journal_oldest(), 1u);
@@ -129,17 +104,17 @@ TEST(JournalLifeTest, AForgottenJobIsKnownByItsEventsAndDoesNotRunAgain) {
     ASSERT_GE(events.size(), 5u);
     EXPECT_TRUE(events.front().has_received());
     EXPECT_TRUE(events.back().has_cleaned());
-    const v1::SubmittedJob again = Submit(&agent, job);
+    const v1::SubmittedJob again = agent.TrySubmit({job}).front();
     EXPECT_TRUE(again.already_existed());
     EXPECT_EQ(again.error_code(), 0);
-    const v1::SubmittedJob other = Submit(&agent, CommandJob("first", {"false"}));
+    const v1::SubmittedJob other = agent.TrySubmit({CommandJob("first", {"false"})}).front();
     EXPECT_EQ(other.error_code(), static_cast<int>(grpc::StatusCode::ALREADY_EXISTS));
     EXPECT_EQ(other.spec_digest(), again.spec_digest());
     EXPECT_NE(other.spec_digest(), 0u);
     // A run of it shows what was.
     const std::vector<v1::Event> shown = agent.Run({job});
     EXPECT_TRUE(FindEvent(shown, v1::Event::kExited).has_exited());
-    const grpc::Status output = TryReadOutput(&agent, "first");
+    const grpc::Status output = agent.ReadOutput("first", 0, [](const v1::ReadOutputResponse&) {});
     EXPECT_EQ(output.error_code(), grpc::StatusCode::OUT_OF_RANGE);
     EXPECT_THAT(output.error_message(), HasSubstr("no longer kept"));
     EXPECT_EQ(TryGetJob(&agent, "never").error_code(), grpc::StatusCode::NOT_FOUND);

@@ -44,12 +44,7 @@ class MemoryTest : public ::testing::Test {
   // Starts a call and waits until it has reported progress: it has done its part and holds.
   void Hold(const std::string& id, v1::Mode mode, const std::string& task,
             const std::vector<std::string>& words) {
-    v1::SubmitJobsRequest request;
-    *request.add_jobs() = CallJob(id, mode, task, words);
-    v1::SubmitJobsResponse response;
-    grpc::ClientContext context;
-    ASSERT_TRUE(agent_.jobs().SubmitJobs(&context, request, &response).ok());
-    ASSERT_EQ(response.accepted(0).error_code(), 0) << response.accepted(0).error_message();
+    agent_.Submit({CallJob(id, mode, task, words)});
     agent_.WaitFor(id, [](const v1::Event& event) { return event.has_progress(); });
   }
 

@@ -18,6 +18,7 @@
 #include "common/job/event_order.h"
 #include "tests/children/flood_bytes.h"
 #include "tests/testing/agent_process.h"
+#include "tests/testing/kill_by_pid.h"
 
 namespace brood::testing {
 namespace {
@@ -40,31 +41,6 @@ v1::JobSubmission FloodJob(const Flood& flood) {
   return job;
 }
 
-void Submit(AgentProcess* agent, const std::vector<v1::JobSubmission>& jobs) {
-  v1::SubmitJobsRequest request;
-  for (const v1::JobSubmission& job : jobs) *request.add_jobs() = job;
-  v1::SubmitJobsResponse response;
-  grpc::ClientContext context;
-  ASSERT_TRUE(agent->jobs().SubmitJobs(&context, request, &response).ok());
-  for (const v1::SubmittedJob& answer : response.accepted()) {
-    ASSERT_EQ(answer.error_code(), 0) << answer.error_message();
-  }
-}
-
-// Reads what is kept of its stdout from `offset` on.
-grpc::Status ReadOut(AgentProcess* agent, const std::string& id, uint64_t offset,
-                     const std::function<void(const v1::ReadOutputResponse&)>& take) {
-  v1::ReadOutputRequest request;
-  request.set_job_id(id);
-  request.set_stream(v1::STREAM_STDOUT);
-  request.set_offset(offset);
-  grpc::ClientContext context;
-  const auto stream = agent->jobs().ReadOutput(&context, request);
-  v1::ReadOutputResponse response;
-  while (stream->Read(&response)) take(response);
-  return stream->Finish();
-}
-
 // Whether what is kept is what it wrote.
 void ExpectWhole(AgentProcess* agent, const Flood& flood) {
   FloodBytes bytes(flood.seed, flood.kind);
@@ -72,7 +48,7 @@ void ExpectWhole(AgentProcess* agent, const Flood& flood) {
   uint64_t at = 0;
   bool same = true;
   const grpc::Status status =
-      ReadOut(agent, flood.id, 0, [&](const v1::ReadOutputResponse& response) {
+      agent->ReadOutput(flood.id, 0, [&](const v1::ReadOutputResponse& response) {
         EXPECT_EQ(response.offset(), at);
         at += response.bytes().size();
         while (ahead.size() < response.bytes().size()) {
@@ -149,7 +125,7 @@ TEST_P(OutputTest, FloodsOfEveryKindComeBackByteForByte) {
   floods.push_back(Flood{"long", 99, 256 * kMiB, "binary", GetParam()});
   std::vector<v1::JobSubmission> jobs;
   for (const Flood& flood : floods) jobs.push_back(FloodJob(flood));
-  Submit(&agent, jobs);
+  agent.Submit(jobs);
   for (const Flood& flood : floods) {
     const v1::OutputClosed closed = AwaitClosed(&agent, flood.id);
     EXPECT_EQ(closed.stdout_bytes(), flood.bytes);
@@ -164,7 +140,7 @@ TEST_P(OutputTest, FloodsOfEveryKindComeBackByteForByte) {
 TEST_P(OutputTest, AgentsThatDieLoseNoByte) {
   AgentProcess agent;
   const Flood flood{"flood", 7, 128 * kMiB, "binary", GetParam()};
-  Submit(&agent, {FloodJob(flood)});
+  agent.Submit({FloodJob(flood)});
   for (int kill = 1; kill <= 3; ++kill) {
     agent.WaitFor("flood", [kill](const v1::Event& event) {
       return event.output().offset() >= static_cast<uint64_t>(kill) * 24 * kMiB ||
@@ -183,13 +159,13 @@ TEST_P(OutputTest, AgentsThatDieLoseNoByte) {
 TEST_P(OutputTest, AnAgentAndAParentThatDieTogetherLoseNoByteOfAJobThatLives) {
   AgentProcess agent;
   const Flood flood{"flood", 8, 64 * kMiB, "binary", GetParam()};
-  Submit(&agent, {FloodJob(flood)});
+  agent.Submit({FloodJob(flood)});
   agent.WaitFor("flood", [](const v1::Event& event) { return event.has_output(); });
   const pid_t job = agent.GetJob("flood").pid();
   const pid_t parent = PidOfDefault(&agent);
   ASSERT_GT(parent, 0);
-  ::kill(agent.pid(), SIGSTOP);
-  ::kill(parent, SIGKILL);
+  KillByPid(agent.pid(), SIGSTOP);
+  KillByPid(parent);
   if (GetParam() == v1::OUTPUT_TARGET_FILE) {
     EXPECT_TRUE(AwaitGone(job));
   }
@@ -208,13 +184,12 @@ TEST_P(OutputTest, AnAgentAndAParentThatDieTogetherLoseNoByteOfAJobThatLives) {
 TEST_P(OutputTest, AGrandchildThatHoldsAStreamOpenNeverHangsTheEnd) {
   AgentProcess agent;
   v1::JobSubmission job = Job("held", {"sh", "-c", "setsid sleep 3600 & echo $!"});
-  Submit(&agent, {job});
+  agent.Submit({job});
   const v1::OutputClosed closed = AwaitClosed(&agent, "held");
   EXPECT_TRUE(closed.held_open());
   const std::vector<v1::Event> events = agent.Events("held");
   const pid_t sleeper = std::stoi("0" + OutputOf(events, v1::STREAM_STDOUT));
-  ASSERT_GT(sleeper, 0);
-  ::kill(sleeper, SIGKILL);
+  KillByPid(sleeper);
   EXPECT_TRUE(AwaitGone(sleeper));
 }
 
@@ -225,7 +200,7 @@ TEST_P(OutputTest, ARingKeepsTheLastBytes) {
   v1::JobSubmission job = FloodJob(flood);
   job.mutable_spec()->mutable_output()->set_overflow(v1::OUTPUT_OVERFLOW_RING);
   job.mutable_spec()->mutable_output()->set_stream_bytes_max(kMiB);
-  Submit(&agent, {job});
+  agent.Submit({job});
   const v1::OutputClosed closed = AwaitClosed(&agent, "ring");
   EXPECT_EQ(closed.stdout_bytes(), bytes);
   EXPECT_EQ(closed.stdout_begin(), bytes - kMiB);
@@ -237,7 +212,7 @@ TEST_P(OutputTest, ARingKeepsTheLastBytes) {
     first = std::min(first, response.offset());
     kept += response.bytes();
   };
-  EXPECT_TRUE(ReadOut(&agent, "ring", 0, take).ok());
+  EXPECT_TRUE(agent.ReadOutput("ring", 0, take).ok());
   EXPECT_EQ(first, closed.stdout_begin());
   EXPECT_TRUE(kept == all.substr(closed.stdout_begin()));
   // Events say of each where its bytes begin.
@@ -255,7 +230,7 @@ TEST_P(OutputTest, ARingKeepsTheLastBytes) {
 
 TEST_P(OutputTest, AJobThatWritesPastItsLimitIsEndedWithItsTree) {
   AgentProcess agent;
-  Submit(&agent, {Job("loud", {"sh", "-c", "sleep 3600 & yes"}, v1::OUTPUT_OVERFLOW_END)});
+  agent.Submit({Job("loud", {"sh", "-c", "sleep 3600 & yes"}, v1::OUTPUT_OVERFLOW_END)});
   const v1::OutputClosed closed = AwaitClosed(&agent, "loud");
   EXPECT_EQ(closed.stdout_bytes(), 64u << 10);
   EXPECT_GT(closed.dropped_bytes(), 0u);
@@ -270,13 +245,12 @@ TEST_P(OutputTest, AJobThatWritesPastItsLimitIsEndedWithItsTree) {
 
 TEST_P(OutputTest, ALimitIsKeptByAnAgentThatComesLater) {
   AgentProcess agent;
-  const std::string gate = agent.directory() + "/gate";
   // Does not listen to SIGTERM: only an agent that knows what was to be done ends it.
   v1::JobSubmission job =
-      Job("deaf", {"sh", "-c", "trap '' TERM; yes | head -c 100000; : >" + gate + "; sleep 3600"},
+      Job("deaf", {"sh", "-c", "trap '' TERM; yes | head -c 100000; sleep 3600"},
           v1::OUTPUT_OVERFLOW_END);
   job.mutable_spec()->mutable_kill_grace()->set_seconds(2);
-  Submit(&agent, {job});
+  agent.Submit({job});
   agent.WaitFor("deaf", [](const v1::Event& event) { return event.has_output_limit(); });
   agent.KillAndRestart();
   AwaitClosed(&agent, "deaf");
@@ -286,15 +260,18 @@ TEST_P(OutputTest, ALimitIsKeptByAnAgentThatComesLater) {
 
 TEST_P(OutputTest, OfWhatIsTooMuchTheFirstBytesAreKeptAndTheJobGoesOn) {
   AgentProcess agent;
-  Submit(&agent, {Job("much", {"sh", "-c", "yes | head -c 3000000; exit 7"})});
+  agent.Submit({Job("much", {"sh", "-c", "yes | head -c 3000000; exit 7"})});
   const v1::OutputClosed closed = AwaitClosed(&agent, "much");
   EXPECT_EQ(closed.stdout_bytes(), 64u << 10);
   EXPECT_EQ(closed.dropped_bytes(), 3'000'000u - (64 << 10));
   EXPECT_EQ(agent.GetJob("much").exit_code(), 7);
   uint64_t size = 0;
-  EXPECT_TRUE(ReadOut(&agent, "much", 0, [&](const v1::ReadOutputResponse& response) {
-                size += response.bytes().size();
-              }).ok());
+  EXPECT_TRUE(agent
+                  .ReadOutput("much", 0,
+                              [&](const v1::ReadOutputResponse& response) {
+                                size += response.bytes().size();
+                              })
+                  .ok());
   EXPECT_EQ(size, 64u << 10);
 }
 
@@ -314,7 +291,7 @@ TEST_P(OutputTest, OutputOfAllJobsTogetherHasABound) {
     agent.Run({Job(id, {"sh", "-c", "yes | head -c 500000"}, v1::OUTPUT_OVERFLOW_DROP, kMiB)});
   };
   const auto read = [&](const std::string& id) {
-    return ReadOut(&agent, id, 0, [](const v1::ReadOutputResponse&) {}).error_code();
+    return agent.ReadOutput(id, 0, [](const v1::ReadOutputResponse&) {}).error_code();
   };
   run("one");
   run("two");

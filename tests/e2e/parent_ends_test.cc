@@ -60,18 +60,10 @@ class ParentEndsTest : public ::testing::Test {
   }
 
   void Submit(std::vector<v1::JobSubmission> jobs) {
-    v1::SubmitJobsRequest request;
-    for (v1::JobSubmission& job : jobs) {
-      job.mutable_spec()->set_parent("p");
-      *request.add_jobs() = std::move(job);
-    }
-    v1::SubmitJobsResponse response;
-    grpc::ClientContext context;
-    ASSERT_TRUE(agent_.jobs().SubmitJobs(&context, request, &response).ok());
-    for (const v1::SubmittedJob& answer : response.accepted()) {
-      ASSERT_EQ(answer.error_code(), 0) << answer.error_message();
-      agent_.WaitFor(answer.job_id(), [](const v1::Event& event) { return event.has_started(); });
-    }
+    for (v1::JobSubmission& job : jobs) job.mutable_spec()->set_parent("p");
+    agent_.Submit(jobs);
+    for (const v1::JobSubmission& job : jobs)
+      agent_.WaitFor(job.job_id(), [](const v1::Event& event) { return event.has_started(); });
   }
 
   // A thread, a fork that returns 9, and a command that exits with 3, all of which wait for Open.

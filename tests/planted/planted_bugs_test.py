@@ -9,7 +9,12 @@ BROOD_FAILPOINTS.
 import os
 import re
 import subprocess
+import sys
 import unittest
+import uuid
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../testing"))
+import proc  # noqa: E402
 
 PROGRAMS = os.environ["BROOD_TEST_BIN_DIR"]
 HEADER = os.path.join(os.environ["BROOD_SOURCE_DIR"], "common", "base", "planted_bug.h")
@@ -62,14 +67,22 @@ CHECKS = {
 
 class PlantedBugsTest(unittest.TestCase):
     def check(self, bug, planted, seed=1):
+        """Whether it passes, and what it said; one that hangs does not, and what it leaves is ended."""
         program, tests, variables = CHECKS[bug]
-        environment = dict(os.environ, BROOD_CHAOS_SEED=str(seed), **variables)
+        mark = uuid.uuid4().hex
+        environment = dict(os.environ, BROOD_CHAOS_SEED=str(seed), BROOD_TEST_MARK=mark, **variables)
         environment.pop("BROOD_PLANTED_BUG", None)
         if planted:
             environment["BROOD_PLANTED_BUG"] = bug
-        return subprocess.run([os.path.join(PROGRAMS, program), f"--gtest_filter={tests}", "--gtest_brief=1"],
-                              env=environment, capture_output=True, text=True, timeout=SECONDS, check=False,
-                              stdin=subprocess.DEVNULL)
+        words = [os.path.join(PROGRAMS, program), f"--gtest_filter={tests}", "--gtest_brief=1"]
+        try:
+            done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS,
+                                  check=False, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired as hangs:
+            return False, f"no end after {SECONDS} s: {(hangs.stdout or b'').decode(errors='replace')}"
+        finally:
+            proc.end_all_with(mark)
+        return done.returncode == 0, done.stdout.decode(errors="replace")
 
     def test_every_bug_of_the_header_has_a_check(self):
         with open(HEADER, encoding="utf-8") as file:
@@ -80,13 +93,13 @@ class PlantedBugsTest(unittest.TestCase):
 
 def finds(bug):
     def test(self):
-        sound = self.check(bug, False)
-        self.assertEqual(sound.returncode, 0, sound.stdout + sound.stderr)
-        self.assertRegex(sound.stdout, r"\[  PASSED  \] [1-9]", "the check runs no test")
-        self.assertNotIn("SKIPPED", sound.stdout, "the check is skipped here")
+        passes, said = self.check(bug, False)
+        self.assertTrue(passes, said)
+        self.assertRegex(said, r"\[  PASSED  \] [1-9]", "the check runs no test")
+        self.assertNotIn("SKIPPED", said, "the check is skipped here")
         chosen = CHECKS[bug][0] in ("failpoints_test", "kills_test")
         seeds = range(1, SEEDS + 1 if chosen else 2)
-        self.assertTrue(any(self.check(bug, True, seed).returncode != 0 for seed in seeds), "nobody finds it")
+        self.assertTrue(any(not self.check(bug, True, seed)[0] for seed in seeds), "nobody finds it")
     return test
 
 

@@ -221,6 +221,54 @@ std::vector<v1::Event> AgentProcess::Run(const std::vector<v1::JobSubmission>& j
   return events;
 }
 
+void AgentProcess::Submit(const std::vector<v1::JobSubmission>& jobs) {
+  for (const v1::SubmittedJob& answer : TrySubmit(jobs))
+    EXPECT_EQ(answer.error_code(), 0) << answer.error_message();
+}
+
+std::vector<v1::SubmittedJob> AgentProcess::TrySubmit(const std::vector<v1::JobSubmission>& jobs) {
+  v1::SubmitJobsRequest request;
+  for (const v1::JobSubmission& job : jobs) *request.add_jobs() = job;
+  v1::SubmitJobsResponse response;
+  const grpc::Status status = jobs_->SubmitJobs(Context().get(), request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.accepted_size(), request.jobs_size());
+  // So that a test that goes on has one of each to ask.
+  while (response.accepted_size() < request.jobs_size()) response.add_accepted();
+  return {response.accepted().begin(), response.accepted().end()};
+}
+
+void AgentProcess::Cancel(const std::vector<std::string>& ids,
+                          std::optional<std::chrono::milliseconds> grace) {
+  v1::CancelJobsRequest request;
+  for (const std::string& id : ids) request.add_job_ids(id);
+  if (grace) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(*grace);
+    request.mutable_grace()->set_seconds(seconds.count());
+    request.mutable_grace()->set_nanos(
+        static_cast<int32_t>(std::chrono::nanoseconds(*grace - seconds).count()));
+  }
+  v1::CancelJobsResponse response;
+  const grpc::Status status = jobs_->CancelJobs(Context().get(), request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  for (const auto& answer : response.answers())
+    EXPECT_EQ(answer.error_code(), 0) << answer.error_message();
+}
+
+grpc::Status AgentProcess::ReadOutput(
+    const std::string& id, uint64_t offset,
+    const std::function<void(const v1::ReadOutputResponse&)>& take) {
+  v1::ReadOutputRequest request;
+  request.set_job_id(id);
+  request.set_stream(v1::STREAM_STDOUT);
+  request.set_offset(offset);
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const auto stream = jobs_->ReadOutput(context.get(), request);
+  v1::ReadOutputResponse response;
+  while (stream->Read(&response)) take(response);
+  return stream->Finish();
+}
+
 std::vector<v1::Event> AgentProcess::Events(const std::string& job_id) {
   const std::unique_ptr<grpc::ClientContext> context = Context();
   v1::WatchEventsRequest request;

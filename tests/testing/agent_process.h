@@ -3,8 +3,10 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,17 @@ class AgentProcess {
   // been checked against the order rules.
   std::vector<v1::Event> Run(const std::vector<v1::JobSubmission>& jobs,
                              bool include_output = true);
+
+  // Submits them in one request, and does not wait. All are accepted.
+  void Submit(const std::vector<v1::JobSubmission>& jobs);
+  // The same, and what was answered of each.
+  std::vector<v1::SubmittedJob> TrySubmit(const std::vector<v1::JobSubmission>& jobs);
+  // All of these jobs are known. `grace`: none is the jobs' own.
+  void Cancel(const std::vector<std::string>& ids,
+              std::optional<std::chrono::milliseconds> grace = std::nullopt);
+  // Hands on what is kept of its stdout from `offset` on.
+  grpc::Status ReadOutput(const std::string& id, uint64_t offset,
+                          const std::function<void(const v1::ReadOutputResponse&)>& take);
 
   // The events that the agent now has, of this job.
   std::vector<v1::Event> Events(const std::string& job_id);
