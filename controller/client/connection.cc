@@ -44,35 +44,6 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     "retryableStatusCodes": ["UNAVAILABLE"]
   }}]})";
 
-bool IsLoopback(const std::string& host) {
-  // "127.evil.example" is a name like any other.
-  const bool digits = host.find_first_not_of("0123456789.") == std::string::npos;
-  return host == "localhost" || host == "[::1]" || (digits && host.rfind("127.", 0) == 0);
-}
-
-Status CheckTarget(const HostAddress& address) {
-  const std::string& target = address.target;
-  if (target.rfind("unix:/", 0) == 0) return Ok();
-  const size_t colon = target.rfind(':');
-  const bool digits = colon != std::string::npos && colon > 0 && colon + 1 < target.size() &&
-                      target.find_first_not_of("0123456789", colon + 1) == std::string::npos;
-  if (!digits || target.size() - colon > 6 ||
-      std::stoi(target.substr(colon + 1)) > static_cast<int>(UINT16_MAX)) {
-    return Error{ErrorCode::kInvalidArgument, "BAD_ADDRESS",
-                 "the address of host '" + address.name + "' is '" + target +
-                     "'; write unix:/PATH or HOST:PORT",
-                 "address"};
-  }
-  if (!address.insecure || !IsLoopback(target.substr(0, colon))) {
-    return Error{ErrorCode::kFailedPrecondition, "INSECURE_ADDRESS",
-                 "host '" + address.name + "' is at '" + target +
-                     "': plain TCP is for loopback only, and only with `insecure = true` in the "
-                     "hosts file; use a unix socket",
-                 "address"};
-  }
-  return Ok();
-}
-
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   // Never undone: the library's own shutdown, with the last channel, waits for its
   // threads, now and then for 10 s.
@@ -142,7 +113,7 @@ void PrepareRetry(Connection& connection) {
 }
 
 Result<std::unique_ptr<Connection>> Connection::Open(HostAddress address) {
-  if (Status status = CheckTarget(address)) return *status;
+  if (Status status = CheckAddress(address)) return *status;
   auto stubs = std::make_unique<Stubs>(MakeChannel(address.target));
   return std::unique_ptr<Connection>(new Connection(std::move(address), std::move(stubs)));
 }

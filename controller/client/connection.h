@@ -31,8 +31,7 @@ void QuietTransport();
 // repeated safely are repeated by the transport while a host is UNAVAILABLE.
 class Connection {
  public:
-  // INVALID_ARGUMENT if the target is no "unix:/path" and no "HOST:PORT";
-  // FAILED_PRECONDITION for TCP that is not loopback and marked insecure.
+  // An error if that host may not be connected to (CheckAddress).
   static Result<std::unique_ptr<Connection>> Open(HostAddress address);
   ~Connection();
   Connection(const Connection&) = delete;

@@ -20,6 +20,11 @@ struct HostAddress {
   std::function<Status()> bring_back = nullptr;
 };
 
+// Whether that host may be connected to. BAD_ADDRESS if the target is no "unix:/PATH" and no
+// "HOST:PORT" with a port from 1 to 65535; FAILED_PRECONDITION, reason INSECURE_ADDRESS, for TCP
+// that is not to loopback and marked insecure. Nothing is looked up.
+Status CheckAddress(const HostAddress& address);
+
 // Name of the local agent in job ids: "local/ID".
 inline constexpr char kLocalHostName[] = "local";
 

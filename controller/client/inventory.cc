@@ -107,18 +107,6 @@ Result<Host> ReadHost(const std::string& origin, const std::string& name, const 
   return host;
 }
 
-// "unix:/PATH" or "HOST:PORT", with a port that there is.
-bool IsAddress(const std::string& target) {
-  if (target.rfind("unix:", 0) == 0) return target.size() > 5;
-  const size_t colon = target.rfind(':');
-  if (colon == std::string::npos || colon == 0) return false;
-  const std::string port = target.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos)
-    return false;
-  const int number = std::stoi(port);
-  return number > 0 && number <= 65'535;
-}
-
 }  // namespace
 
 std::string LabRegistryPath(const std::string& state) { return state + "/lab/hosts.toml"; }
@@ -254,10 +242,7 @@ std::vector<std::string> Inventory::Check() const {
   std::map<std::string, std::vector<std::string>> by_target;
   for (const auto& [name, host] : hosts_) {
     by_target[host.target].push_back(name);
-    if (!IsAddress(host.target)) {
-      wrong.push_back("host '" + name + "': '" + host.target +
-                      "' is no address; write \"unix:/PATH\" or \"HOST:PORT\"");
-    }
+    if (Status bad = CheckAddress(host)) wrong.push_back(bad->message);
   }
   for (const auto& [target, names] : by_target) {
     if (names.size() > 1)

@@ -48,7 +48,7 @@ class Inventory {
   Result<std::vector<HostAddress>> Select(std::string_view set) const;
 
   // What is wrong with it beyond what Load refuses, a sentence each: groups with unknown hosts,
-  // addresses that are none, two hosts with one.
+  // addresses that nobody may connect to (CheckAddress), two hosts with one.
   std::vector<std::string> Check() const;
 
   // All hosts by name; all groups by name, with the set that each stands for.

@@ -17,7 +17,7 @@
 #include "common/base/clock.h"
 #include "common/job/event_order.h"
 #include "controller/client/event_stream.h"
-#include "controller/client/output_stream.h"
+#include "controller/client/output_reader.h"
 #include "controller/client/run_stream.h"
 #include "tests/testing/agent_process.h"
 #include "tests/testing/fault_proxy.h"
@@ -261,7 +261,7 @@ TEST(StreamsGoOnTest, ARunAWatchAndAnOutputGoOnWhenTheAgentIsKilled) {
     request.set_job_id("parts");
     request.set_stream(v1::STREAM_STDOUT);
     request.set_follow(true);
-    OutputStream stream(*connection, request);
+    OutputReader stream(*connection, request);
     for (std::string bytes; stream.Next(&bytes); Count(&ready)) read += bytes;
     EXPECT_FALSE(stream.Finish());
   });
@@ -329,7 +329,7 @@ TEST(StreamsGoOnTest, OutputIsExactOverManyReconnects) {
     request.set_follow(true);
     FILE* const sum = ::popen(("sha256sum >" + sums + ".here").c_str(), "w");
     ASSERT_NE(sum, nullptr);
-    OutputStream stream(*faulty, request, Eager());
+    OutputReader stream(*faulty, request, Eager());
     for (std::string bytes; stream.Next(&bytes);)
       ASSERT_EQ(std::fwrite(bytes.data(), 1, bytes.size(), sum), bytes.size());
     const Status end = stream.Finish();

@@ -78,7 +78,8 @@ TEST_F(ClientTest, RefusesAddressesThatAreNoneOrNotSafe) {
   };
   EXPECT_EQ(code("unix:relative", false), "BAD_ADDRESS");
   EXPECT_EQ(code("host", true), "BAD_ADDRESS");
-  EXPECT_EQ(code("host:99999", true), "BAD_ADDRESS");
+  for (const char* target : {"host:99999", "host:0", "host:", ":80", "host:+80"})
+    EXPECT_EQ(code(target, true), "BAD_ADDRESS") << target;
   EXPECT_EQ(code("127.0.0.1:80", false), "INSECURE_ADDRESS");
   EXPECT_EQ(code("10.0.0.1:80", true), "INSECURE_ADDRESS");
   EXPECT_EQ(code("127.evil.example:80", true), "INSECURE_ADDRESS");

@@ -149,12 +149,16 @@ TEST_F(InventoryTest, ChecksWhatIsOnlyFoundInUse) {
 address = "n1.lab:99999"
 [hosts.n2]
 address = "n2.lab:7431"
+[hosts.other]
+address = "unix:relative"
 [groups]
 web = "n[1-4]"
 bad = "n["
 )");
   EXPECT_THAT(Load().Check(),
-              ElementsAre(HasSubstr("'n1.lab:99999' is no address"), HasSubstr("group 'bad'"),
+              ElementsAre(HasSubstr("host 'n1' is 'n1.lab:99999'; write unix:/PATH"),
+                          HasSubstr("'n2.lab:7431': plain TCP is for loopback only"),
+                          HasSubstr("'relative'; write"), HasSubstr("group 'bad'"),
                           HasSubstr("group 'web': no host is named 'n[3-4]'")));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/client/output_stream.h"
+#include "controller/client/output_reader.h"
 
 #include <utility>
 
@@ -7,7 +7,7 @@
 
 namespace brood {
 
-struct OutputStream::Call {
+struct OutputReader::Call {
   Call(Connection& connection, v1::ReadOutputRequest asked, ResumeOptions options)
       : request(std::move(asked)),
         read(connection, std::move(options), [this, &connection](grpc::ClientContext* context) {
@@ -17,13 +17,13 @@ struct OutputStream::Call {
   ResumingRead<v1::ReadOutputResponse> read;
 };
 
-OutputStream::OutputStream(Connection& connection, v1::ReadOutputRequest request,
+OutputReader::OutputReader(Connection& connection, v1::ReadOutputRequest request,
                            ResumeOptions options)
     : call_(std::make_unique<Call>(connection, std::move(request), std::move(options))) {}
 
-OutputStream::~OutputStream() = default;
+OutputReader::~OutputReader() = default;
 
-bool OutputStream::Next(std::string* bytes) {
+bool OutputReader::Next(std::string* bytes) {
   v1::ReadOutputResponse response;
   if (!call_->read.Read(&response)) return false;
   *bytes = std::move(*response.mutable_bytes());
@@ -31,10 +31,10 @@ bool OutputStream::Next(std::string* bytes) {
   return true;
 }
 
-uint64_t OutputStream::offset() const { return call_->request.offset(); }
+uint64_t OutputReader::offset() const { return call_->request.offset(); }
 
-void OutputStream::BreakOff() { call_->read.BreakOff(); }
+void OutputReader::BreakOff() { call_->read.BreakOff(); }
 
-Status OutputStream::Finish() { return call_->read.end(); }
+Status OutputReader::Finish() { return call_->read.end(); }
 
 }  // namespace brood

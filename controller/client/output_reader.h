@@ -13,12 +13,12 @@ namespace brood {
 
 // Reads the bytes of one output stream of a job: ReadOutput. When the call breaks it is made again
 // from the next byte (resume_options.h): none is skipped or repeated. For one thread.
-class OutputStream {
+class OutputReader {
  public:
-  OutputStream(Connection& connection, v1::ReadOutputRequest request, ResumeOptions options = {});
-  ~OutputStream();
-  OutputStream(const OutputStream&) = delete;
-  OutputStream& operator=(const OutputStream&) = delete;
+  OutputReader(Connection& connection, v1::ReadOutputRequest request, ResumeOptions options = {});
+  ~OutputReader();
+  OutputReader(const OutputReader&) = delete;
+  OutputReader& operator=(const OutputReader&) = delete;
 
   // Blocks for the next bytes, at most 64 KiB; false at the end.
   bool Next(std::string* bytes);
