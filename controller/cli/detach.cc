@@ -15,7 +15,7 @@
 #include "controller/cli/last_run.h"
 #include "controller/cli/line_source.h"
 #include "controller/client/each_host.h"
-#include "controller/client/run_stream.h"
+#include "controller/client/resume_core.h"
 
 namespace brood::cli {
 namespace {
@@ -33,7 +33,7 @@ struct Share {
 Status SubmitShare(Connection& connection, bool wait_for_room, Share& share) {
   while (!share.jobs.empty()) {
     v1::SubmitJobsRequest request;
-    RunStream::FillRequest(&share.jobs, request.mutable_jobs());
+    RunResume::FillRequest(&share.jobs, request.mutable_jobs());
     auto response = connection.SubmitJobs(request);
     if (!response) return response.error();
     bool full = false;
@@ -100,7 +100,7 @@ int DetachEach(const RunOptions& options, const SpecBuilder& builder,
     std::vector<Share> shares(hosts.size());
     size_t dealt = 0;
     std::string line;
-    while (dealt < hosts.size() * RunStream::kBatchMax &&
+    while (dealt < hosts.size() * RunResume::kBatchMax &&
            (got = (*lines)->Next(&line)) == LineSource::Got::kLine) {
       shares[dealt++ % hosts.size()].jobs.push_back(builder.JobOfLine(++number, line));
     }

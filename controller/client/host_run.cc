@@ -8,13 +8,6 @@
 #include "controller/client/fan_out_calls.h"
 
 namespace brood {
-namespace {
-
-Status BrokenOff() {
-  return Error{ErrorCode::kCancelled, "CANCELLED", "the run was broken off", ""};
-}
-
-}  // namespace
 
 void FanOut::HostCall::OnReadInitialMetadataDone(bool ok) {
   if (!ok || context_.GetServerInitialMetadata().count(kGreetingKey) == 0) return;
@@ -87,7 +80,7 @@ void FanOut::HostRun::BreakOff() {
   if (over_) return;
   // Not from here: who breaks off does not expect to be called meanwhile.
   owner_.loop_.Post([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Over(BrokenOff());
+    if (const auto self = weak.lock()) self->Over(BrokenOff("run"));
   });
 }
 
@@ -108,13 +101,10 @@ void FanOut::HostRun::OnResponse(v1::RunJobsResponse* response) {
 
 void FanOut::HostRun::OnCallEnd(const Status& status, bool from_agent) {
   call_.reset();
-  if (broken_off_) return Over(BrokenOff());
+  if (broken_off_) return Over(BrokenOff("run"));
   Status end = status;
   if (!end && !resume_.Complete()) {
-    end = Error{ErrorCode::kInternal, "ENDED_EARLY",
-                "the agent at '" + connection.address().target +
-                    "' ended the call before its jobs had ended",
-                ""};
+    end = EndedEarly(connection.address().target);
   }
   if (!end) return Over(Ok());
   const Retries::Next next = retries_.OnEnd(*end, from_agent, BootTimeNanos(), owner_.random_());

@@ -21,6 +21,15 @@ bool IsLostLink(const Error& error, bool from_agent) {
   }
 }
 
+Error EndedEarly(const std::string& target) {
+  return Error{ErrorCode::kInternal, "ENDED_EARLY",
+               "the agent at '" + target + "' ended the call before its jobs had ended", ""};
+}
+
+Error BrokenOff(const std::string& what) {
+  return Error{ErrorCode::kCancelled, "CANCELLED", "the " + what + " was broken off", ""};
+}
+
 bool Retries::OnConnected(int64_t now_ns) {
   if (connected_at_ns_) return false;
   reached_ = true;
@@ -117,13 +126,6 @@ void RunResume::OnBroken() {
   following_ = false;
   for (const auto& job : open_) to_follow_.push_back(job.first);
   std::sort(to_follow_.begin(), to_follow_.end());
-}
-
-std::vector<std::string> RunResume::OpenJobs() const {
-  std::vector<std::string> ids;
-  for (const auto& job : open_) ids.push_back(job.first);
-  std::sort(ids.begin(), ids.end());
-  return ids;
 }
 
 }  // namespace brood

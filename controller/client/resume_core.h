@@ -23,6 +23,11 @@ namespace brood {
 // SLOW_READER, with which an agent ends a stream that its client did not read.
 bool IsLostLink(const Error& error, bool from_agent);
 
+// That the agent at that target ended the call of a run with OK before its jobs had ended.
+Error EndedEarly(const std::string& target);
+// That who reads has broken it off: `what` is "run" or "stream".
+Error BrokenOff(const std::string& what);
+
 // How long a lost link is tried again.
 struct ResumePolicy {
   int64_t first_pause_ns = 50'000'000;
@@ -108,8 +113,7 @@ class RunResume {
     return closed_ && unanswered_.empty() && to_send_.empty() && open_.empty();
   }
 
-  // To go on with by hand: what is open, and the token of what was seen of it.
-  std::vector<std::string> OpenJobs() const;
+  // To go on with by hand: the token of what was seen.
   const std::string& resume_token() const { return resume_token_; }
 
  private:

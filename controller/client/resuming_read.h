@@ -101,7 +101,7 @@ class ResumingRead {
       const absl::MutexLock lock(&mutex_);
       mutex_.AwaitWithTimeout(absl::Condition(&broken_off_), absl::Nanoseconds(*next.pause_ns));
       if (broken_off_) {
-        end_ = Error{ErrorCode::kCancelled, "CANCELLED", "the stream was broken off", ""};
+        end_ = BrokenOff("stream");
         return false;
       }
     }

@@ -133,10 +133,7 @@ struct RunStream::Call {
     {
       const absl::MutexLock lock(&mutex);
       if (!end && !resume.Complete()) {
-        end = Error{ErrorCode::kInternal, "ENDED_EARLY",
-                    "the agent at '" + connection.address().target +
-                        "' ended the call before its jobs had ended",
-                    ""};
+        end = EndedEarly(connection.address().target);
       }
       if (!end) return GiveUp(Ok());
     }
@@ -147,9 +144,7 @@ struct RunStream::Call {
       const absl::MutexLock lock(&mutex);
       if (!next.pause_ns) return GiveUp(std::move(end));
       mutex.AwaitWithTimeout(absl::Condition(&broken_off), absl::Nanoseconds(*next.pause_ns));
-      if (broken_off) {
-        return GiveUp(Error{ErrorCode::kCancelled, "CANCELLED", "the run was broken off", ""});
-      }
+      if (broken_off) return GiveUp(BrokenOff("run"));
       resume.OnBroken();
     }
     PrepareRetry(connection);
@@ -228,16 +223,6 @@ void RunStream::BreakOff() { call_->BreakOff(); }
 Status RunStream::Finish() {
   const absl::MutexLock lock(&call_->mutex);
   return call_->end_status;
-}
-
-std::vector<std::string> RunStream::OpenJobs() const {
-  const absl::MutexLock lock(&call_->mutex);
-  return call_->resume.OpenJobs();
-}
-
-std::string RunStream::resume_token() const {
-  const absl::MutexLock lock(&call_->mutex);
-  return call_->resume.resume_token();
 }
 
 }  // namespace brood

@@ -22,12 +22,6 @@ namespace brood {
 // Destroying it breaks the call off; the jobs go on.
 class RunStream {
  public:
-  static constexpr size_t kBatchMax = RunResume::kBatchMax;
-  static void FillRequest(std::deque<v1::JobSubmission>* jobs,
-                          google::protobuf::RepeatedPtrField<v1::JobSubmission>* request) {
-    RunResume::FillRequest(jobs, request);
-  }
-
   // `include_output`: OUTPUT events carry their bytes.
   RunStream(Connection& connection, bool include_output, ResumeOptions options = {});
   ~RunStream();
@@ -52,9 +46,6 @@ class RunStream {
   void BreakOff();
   // Once Next has ended: how the stream ended.
   Status Finish();
-  // The same: jobs that were accepted and not seen to be cleaned, and the token to watch them by.
-  std::vector<std::string> OpenJobs() const;
-  std::string resume_token() const;
 
  private:
   struct Call;

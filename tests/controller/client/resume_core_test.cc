@@ -268,7 +268,8 @@ TEST(RunResumeTest, LetsARefusedJobGo) {
   response.mutable_accepted(0)->set_error_code(3);
   run.OnResponse(&response);
   EXPECT_TRUE(run.Complete());
-  EXPECT_THAT(run.OpenJobs(), IsEmpty());
+  run.OnBroken();
+  EXPECT_FALSE(run.HasRequest()) << "nothing of it is to be followed";
 }
 
 // An agent: a journal of four events a job, a job known by its id, and calls that tell of theirs
