@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // brood-agent: the process that talks. See docs/architecture.md.
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@
 #include "common/base/clock.h"
 #include "common/base/event_loop.h"
 #include "common/base/heaps.h"
+#include "common/base/paths.h"
+#include "common/base/unique_fd.h"
 #include "common/base/unix_socket.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -67,6 +70,13 @@ void LeaveLocksUnchecked() {
 #ifdef NDEBUG
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
+}
+
+// Who finds nobody at our socket then knows that we were told to end, and starts no other agent
+// unless it is asked to.
+void MarkStopped(const std::string& mark) {
+  const brood::UniqueFd fd(::open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) spdlog::warn("'{}' could not be made: watchers may start this agent again", mark);
 }
 
 // The further addresses: they need no state, and what is refused here has started no process.
@@ -121,6 +131,8 @@ int main(int argc, char** argv) {
   brood::Result<brood::UniqueFd> local = brood::ListenUnix(options.socket_path);
   if (!local) return Fail(local.error(), options.ready_fd);
   sockets->push_back({std::move(*local), true});
+  const std::string stopped_mark = brood::StoppedMarkPath(options.runtime_directory);
+  ::unlink(stopped_mark.c_str());
   const auto stop = [] { ::kill(::getpid(), SIGTERM); };
   brood::Result<std::unique_ptr<brood::Server>> server =
       brood::Server::Create(agent->get(), std::move(*sockets), stop);
@@ -145,6 +157,7 @@ int main(int argc, char** argv) {
     const brood::Status failed = not_served ? not_served : started.get_future().get();
     TellReady(options.ready_fd, failed ? failed->message + "\n" : std::string(1, '\n'));
   }
+  if (!not_served) MarkStopped(stopped_mark);
   server->reset();
   (*loop)->Stop();
   loop_thread.join();

@@ -72,6 +72,8 @@ std::string MachineStateDirectory(const std::string& state) {
 
 std::string AgentSocketPath(const std::string& runtime) { return runtime + "/agent.sock"; }
 
+std::string StoppedMarkPath(const std::string& runtime) { return runtime + "/agent-stopped"; }
+
 std::string SupervisorSocketPath(const std::string& runtime) {
   return runtime + "/supervisor.sock";
 }

@@ -24,6 +24,9 @@ std::string MachineStateDirectory(const std::string& state);
 
 // The socket of the local agent: RUNTIME/agent.sock.
 std::string AgentSocketPath(const std::string& runtime);
+// There while that agent is stopped, as opposed to dead: it makes it when it is told to end, before
+// it stops listening, and removes it when it starts.
+std::string StoppedMarkPath(const std::string& runtime);
 // Where its supervisor listens.
 std::string SupervisorSocketPath(const std::string& runtime);
 

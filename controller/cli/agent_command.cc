@@ -146,7 +146,12 @@ Result<unsigned> StopOne(Connection& connection, bool keep_jobs) {
 
 int Stop(const Options& options, Context& context) {
   if (options.set.empty() && !LocalAgentListens(context.paths)) {
-    context.err << "brood: no agent runs on this machine\n";
+    context.err << "brood: no agent runs on this machine";
+    if (LocalSupervisorListens(context.paths)) {
+      context.err << ", but what it had started may go on; to end that, start it again (`brood run "
+                     "-- true`), then stop it";
+    }
+    context.err << "\n";
     return kExitOk;
   }
   const Result<std::vector<HostAddress>> hosts = context.RunningHosts(options.set);

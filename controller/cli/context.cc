@@ -35,23 +35,26 @@ Result<std::vector<HostAddress>> Context::Hosts(const std::string& set) const {
   return hosts;
 }
 
-std::function<Status()> Context::BringBack(bool whatever_ended_it) const {
-  return [whatever_ended_it, paths = paths, directory = program_directory]() -> Status {
-    if (!whatever_ended_it && !LocalAgentDied(paths)) return Ok();
-    const auto local = EnsureLocalAgent(paths, directory);
+std::function<Status()> Context::BringBack(bool it_ran) const {
+  return [it_ran, paths = paths, directory = program_directory]() -> Status {
+    if (LocalAgentStopped(paths)) return NoLocalAgent(paths);
+    if (!it_ran && !LocalAgentDied(paths)) return Ok();
+    const auto local = ReviveLocalAgent(paths, directory);
     return local ? Ok() : Status(local.error());
   };
 }
 
 Result<std::vector<HostAddress>> Context::RunningHosts(const std::string& set) const {
+  if (!set.empty()) return Hosts(set);
   // One that has died comes back when it is needed; one that was stopped was stopped.
-  if (set.empty() && !LocalAgentListens(paths) && !LocalAgentDied(paths)) {
-    return Error{ErrorCode::kUnavailable, "NO_LOCAL_AGENT",
-                 "no agent runs on this machine; `brood run` or `brood agent run` starts one", ""};
+  if (!LocalAgentListens(paths)) {
+    if (!LocalAgentDied(paths)) return NoLocalAgent(paths);
+    const auto revived = ReviveLocalAgent(paths, program_directory);
+    if (!revived) return revived.error();
   }
-  auto hosts = Hosts(set);
-  if (hosts && set.empty()) hosts->front().bring_back = BringBack(false);
-  return hosts;
+  HostAddress local = LocalAgentAddress(paths);
+  local.bring_back = BringBack(false);
+  return std::vector<HostAddress>{std::move(local)};
 }
 
 int Context::Fail(const Error& error, int exit_code) const {

@@ -46,12 +46,12 @@ struct Context {
 
   // The hosts of a set; the local agent, started if need be, for an empty one.
   Result<std::vector<HostAddress>> Hosts(const std::string& set) const;
-  // The same, but an agent that does not run is not started: UNAVAILABLE, reason
-  // NO_LOCAL_AGENT, with what to do.
+  // The same, but an agent that does not run is not started, unless it has died: UNAVAILABLE,
+  // reason AGENT_STOPPED or NO_LOCAL_AGENT, with what to do.
   Result<std::vector<HostAddress>> RunningHosts(const std::string& set) const;
-  // For HostAddress::bring_back of the local agent: starts it again where it has died; with
-  // `whatever_ended_it` also where it was stopped.
-  std::function<Status()> BringBack(bool whatever_ended_it) const;
+  // For HostAddress::bring_back of the local agent: starts it again where it has died, which
+  // `it_ran` makes sure of; an error where it was stopped.
+  std::function<Status()> BringBack(bool it_ran) const;
 
   // Prints "brood: MESSAGE\n" to `err` and returns `exit_code`.
   int Fail(const Error& error, int exit_code) const;

@@ -9,7 +9,6 @@
 #include "controller/cli/last_run.h"
 #include "controller/client/each_host.h"
 #include "controller/client/inventory.h"
-#include "controller/client/local_agent.h"
 
 namespace brood::cli {
 namespace {
@@ -163,8 +162,8 @@ class JobFinder {
   }
 
   std::vector<HostAddress> Local() {
-    if (!LocalAgentListens(context_.paths)) return {};
-    return {LocalAgentAddress(context_.paths)};
+    auto hosts = context_.RunningHosts("");
+    return hosts ? *hosts : std::vector<HostAddress>();
   }
   std::vector<HostAddress> OfLastRun() {
     auto last = LoadLastRun(context_.paths.state);

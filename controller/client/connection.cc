@@ -25,6 +25,9 @@ constexpr std::chrono::milliseconds kReconnectWait{500};
 // Answers are at most 1 MiB; the rest is room for the headers of old agents.
 constexpr int kReceiveBytesMax = 4 << 20;
 
+// Nobody listens there, as far as the transport can tell.
+constexpr char kUnreachable[] = "UNREACHABLE";
+
 // Calls that do nothing when they are repeated. SubmitJobs and CancelJobs are among
 // them because jobs have the client's own ids.
 constexpr char kServiceConfig[] = R"({"methodConfig": [{
@@ -91,7 +94,7 @@ Error CallError(const HostAddress& address, const grpc::Status& status) {
   // No details: the status is the transport's own, not the agent's.
   const bool transports_own = status.error_details().empty();
   if (transports_own && error.code == ErrorCode::kUnavailable) {
-    error.reason = "UNREACHABLE";
+    error.reason = kUnreachable;
     error.message = "the agent at '" + address.target +
                     "' cannot be reached: " + status.error_message() +
                     "; see that brood-agent runs there";
@@ -102,9 +105,23 @@ Error CallError(const HostAddress& address, const grpc::Status& status) {
   return error;
 }
 
+Error CallError(Connection& connection, const grpc::Status& status) {
+  Error error = CallError(connection.address(), status);
+  const absl::MutexLock lock(&connection.stubs().mutex);
+  const Status& not_back = connection.stubs().not_back;
+  if (error.reason == kUnreachable && not_back) {
+    error.reason = not_back->reason;
+    error.message = not_back->message;
+  }
+  return error;
+}
+
 void PrepareRetry(Connection& connection) {
-  // Where it does not come back, the call says that nobody is there.
-  if (connection.address().bring_back) (void)connection.address().bring_back();
+  if (connection.address().bring_back) {
+    Status not_back = connection.address().bring_back();
+    const absl::MutexLock lock(&connection.stubs().mutex);
+    connection.stubs().not_back = std::move(not_back);
+  }
   const std::shared_ptr<grpc::Channel>& channel = connection.stubs().channel;
   grpc::experimental::ChannelResetConnectionBackoff(channel.get());
   // The transport connects while somebody waits for it: a call made meanwhile would fail at once,

@@ -31,7 +31,7 @@ void FanOut::HostCall::OnReadDone(bool ok) {
 
 void FanOut::HostCall::OnDone(const grpc::Status& status) {
   const Release at_the_end(*this);
-  Status end = status.ok() ? Ok() : Status(CallError(connection_.address(), status));
+  Status end = status.ok() ? Ok() : Status(CallError(connection_, status));
   Post([end = std::move(end), from_agent = !status.error_details().empty()](HostCall& self) {
     self.owner_.hosts_[self.host_]->OnCallEnd(end, from_agent);
   });

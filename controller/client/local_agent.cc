@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,20 +130,14 @@ bool Listens(const std::string& socket_path) {
   return peer && peer->uid == ::geteuid();
 }
 
-}  // namespace
-
-HostAddress LocalAgentAddress(const Paths& paths) {
-  return HostAddress{kLocalHostName, "unix:" + AgentSocketPath(paths.runtime), false};
+// The mark of this user's agent; a stranger's file in a folder of /tmp is none.
+bool IsMarkedStopped(const Paths& paths) {
+  struct stat info {};
+  return ::lstat(StoppedMarkPath(paths.runtime).c_str(), &info) == 0 && info.st_uid == ::geteuid();
 }
 
-bool LocalAgentListens(const Paths& paths) { return Listens(AgentSocketPath(paths.runtime)); }
-
-bool LocalAgentDied(const Paths& paths) {
-  return !LocalAgentListens(paths) && Listens(SupervisorSocketPath(paths.runtime));
-}
-
-Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& program_directory,
-                                     const std::vector<std::string>& arguments) {
+Result<HostAddress> Start(const Paths& paths, const std::string& program_directory,
+                          const std::vector<std::string>& arguments, bool although_stopped) {
   if (LocalAgentListens(paths)) return LocalAgentAddress(paths);
   if (Status status = MakePrivateDirectory(paths.runtime)) return *status;
   if (Status status = MakePrivateDirectory(paths.state)) return *status;
@@ -155,6 +150,8 @@ Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& prog
   }
   // Somebody else may have started it while we waited for the lock.
   if (LocalAgentListens(paths)) return LocalAgentAddress(paths);
+  // The mark is older than the end of the listening: now it can be trusted.
+  if (!although_stopped && IsMarkedStopped(paths)) return NoLocalAgent(paths);
 
   const std::string log_path = paths.state + "/agent.log";
   const UniqueFd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -173,6 +170,45 @@ Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& prog
   // It failed: take its status, so that no zombie of it stays, if it has ended.
   ::waitpid(*pid, nullptr, WNOHANG);
   return NotStarted(why.empty() ? "it said that it serves, but does not listen" : why, log_path);
+}
+
+}  // namespace
+
+HostAddress LocalAgentAddress(const Paths& paths) {
+  return HostAddress{kLocalHostName, "unix:" + AgentSocketPath(paths.runtime), false};
+}
+
+bool LocalAgentListens(const Paths& paths) { return Listens(AgentSocketPath(paths.runtime)); }
+
+bool LocalAgentStopped(const Paths& paths) {
+  return !LocalAgentListens(paths) && IsMarkedStopped(paths);
+}
+
+bool LocalAgentDied(const Paths& paths) {
+  return !LocalAgentListens(paths) && !IsMarkedStopped(paths) && LocalSupervisorListens(paths);
+}
+
+bool LocalSupervisorListens(const Paths& paths) {
+  return Listens(SupervisorSocketPath(paths.runtime));
+}
+
+Error NoLocalAgent(const Paths& paths) {
+  const std::string none = "no agent runs on this machine";
+  if (LocalAgentStopped(paths)) {
+    return Error{ErrorCode::kUnavailable, "AGENT_STOPPED",
+                 none + ": it was stopped; `brood run` or `brood agent run` starts it again", ""};
+  }
+  return Error{ErrorCode::kUnavailable, "NO_LOCAL_AGENT",
+               none + "; `brood run` or `brood agent run` starts one", ""};
+}
+
+Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& program_directory,
+                                     const std::vector<std::string>& arguments) {
+  return Start(paths, program_directory, arguments, true);
+}
+
+Result<HostAddress> ReviveLocalAgent(const Paths& paths, const std::string& program_directory) {
+  return Start(paths, program_directory, {}, false);
 }
 
 }  // namespace brood

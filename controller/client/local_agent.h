@@ -18,9 +18,20 @@ HostAddress LocalAgentAddress(const Paths& paths);
 // True if somebody listens there now.
 bool LocalAgentListens(const Paths& paths);
 
-// True if it has died and was not stopped: the supervisor that it had started outlives it, and only
-// then. What it ran may go on.
+// True if it was told to end, by `brood agent stop` or a signal such as systemd's, and has not been
+// started since. With --keep-jobs what it ran goes on.
+bool LocalAgentStopped(const Paths& paths);
+
+// True if it has died and was not stopped, as far as can be told: the supervisor that it had
+// started outlives it. What it ran may go on.
 bool LocalAgentDied(const Paths& paths);
+
+// True if a supervisor of it is there: jobs may go on without an agent.
+bool LocalSupervisorListens(const Paths& paths);
+
+// That no agent runs here, why, and what starts one: UNAVAILABLE, reason AGENT_STOPPED or
+// NO_LOCAL_AGENT.
+Error NoLocalAgent(const Paths& paths);
 
 // Starts it if nobody listens: `brood-agent` of `program_directory` with `arguments`,
 // told `paths` by its environment, in a session of its own, its stdio in
@@ -29,5 +40,8 @@ bool LocalAgentDied(const Paths& paths);
 // reason AGENT_NOT_STARTED, what the agent said and the log's path, if it fails.
 Result<HostAddress> EnsureLocalAgent(const Paths& paths, const std::string& program_directory,
                                      const std::vector<std::string>& arguments = {});
+
+// The same for those who only go on with something: AGENT_STOPPED if it was stopped.
+Result<HostAddress> ReviveLocalAgent(const Paths& paths, const std::string& program_directory);
 
 }  // namespace brood

@@ -92,7 +92,7 @@ class ResumingRead {
     stream_.reset();
     end_ = Ok();
     if (status.ok()) return false;
-    end_ = CallError(connection_.address(), status);
+    end_ = CallError(connection_, status);
     const Retries::Next next =
         retries_.OnEnd(*end_, !status.error_details().empty(), BootTimeNanos(), random_());
     if (next.announce && options_.lost) options_.lost(*end_);

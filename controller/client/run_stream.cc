@@ -129,7 +129,7 @@ struct RunStream::Call {
       ended = std::exchange(attempt, nullptr);
     }
     const grpc::Status status = ended->stream->Finish();
-    Status end = status.ok() ? Ok() : Status(CallError(connection.address(), status));
+    Status end = status.ok() ? Ok() : Status(CallError(connection, status));
     {
       const absl::MutexLock lock(&mutex);
       if (!end && !resume.Complete()) {

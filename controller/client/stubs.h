@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <absl/synchronization/mutex.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
@@ -20,11 +21,17 @@ struct Connection::Stubs {
   v1::JobService::Stub jobs;
   v1::ParentService::Stub parents;
   v1::HostService::Stub hosts;
+
+  absl::Mutex mutex;
+  // Why the last PrepareRetry could not bring a local agent back.
+  Status not_back ABSL_GUARDED_BY(mutex);
 };
 
 // The call's status as an error that names the host where the transport has only
 // said that it could not reach it.
 Error CallError(const HostAddress& address, const grpc::Status& status);
+// The same; where the agent could not be brought back, the error says why.
+Error CallError(Connection& connection, const grpc::Status& status);
 
 // Before a call that is made again: brings a local agent back, and has the transport connect.
 // Blocks up to half a second, and while an agent starts.

@@ -51,11 +51,51 @@ class LocalAgentDiesTest(LocalWorld):
         self.assertEqual([int(event["seq"]) for event in rest], list(range(2, len(rest) + 2)))
         self.assertIn("cleaned", rest[-1])
 
+    def assert_stays_stopped(self):
+        for words in (["ps"], ["events", "-f"], ["agent", "status"], ["logs", "last"]):
+            asked = self.brood(*words)
+            self.assertEqual(asked.returncode, 1, words)
+            self.assertIn("no agent runs on this machine: it was stopped", asked.stderr)
+        self.assertFalse(os.path.exists(self.folder + "/run/agent.sock"))
+
     def test_a_stopped_agent_does_not(self):
         self.assertEqual(self.brood("agent", "stop").returncode, 0)
-        asked = self.brood("ps")
-        self.assertNotEqual(asked.returncode, 0)
-        self.assertIn("no agent runs on this machine", asked.stderr)
+        self.assert_stays_stopped()
+        self.assertIn("no agent runs on this machine\n", self.brood("agent", "stop").stderr)
+
+    def test_one_that_was_stopped_without_its_jobs_stays_stopped_until_something_is_to_be_run(self):
+        gate = self.folder + "/gate"
+        script = f"echo one; while [ ! -e {gate} ]; do sleep 0.02; done; echo two; exit 3"
+        run = self.start("run", "--give-up-after", "10m", "--", "sh", "-c", script)
+        self.assertEqual(run.stdout.readline(), "one\n")
+        wait = self.start("wait", "--give-up-after", "10m", "last")
+        events = self.start("events", "-f", "--give-up-after", "1s", "last")
+        self.assertIn("RECEIVED", events.stdout.readline())
+        self.assertEqual(self.brood("agent", "stop", "--keep-jobs").returncode, 0)
+        # Neither who followed it before nor who asks now starts it.
+        self.assertEqual(events.wait(timeout=60), 1)
+        self.assertIn("no agent runs on this machine: it was stopped", events.stderr.read())
+        for process in (run, wait):
+            self.assertIn("it was stopped; `brood run`", process.stderr.readline())
+        self.assert_stays_stopped()
+        self.assertIn("what it had started may go on", self.brood("agent", "stop").stderr)
+        # A new run does, and who waited goes on.
+        self.assertEqual(self.brood("run", "--", "true").returncode, 0)
+        open(gate, "w").close()
+        self.assertEqual(run.communicate(timeout=60)[0], "two\n")
+        wait.communicate(timeout=60)
+        self.assertEqual((run.returncode, wait.returncode), (3, 3))
+
+    def test_one_that_its_service_manager_ends_stays_stopped_and_one_that_then_dies_comes_back(self):
+        pid = json.loads(self.brood("agent", "status", "-o", "json").stdout)["pid"]
+        pidfd = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGTERM)
+        select.select([pidfd], [], [], 20)
+        os.close(pidfd)
+        self.assert_stays_stopped()
+        self.assertEqual(self.brood("run", "--", "true").returncode, 0)
+        self.kill_agent()
+        self.assertEqual(self.brood("ps").returncode, 0)
 
 
 if __name__ == "__main__":

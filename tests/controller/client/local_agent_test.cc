@@ -98,6 +98,20 @@ TEST_F(LocalAgentTest, NamesTheProgramThatIsMissing) {
   EXPECT_THAT(address.error().message, HasSubstr(directory_.path() + "/brood-agent"));
 }
 
+TEST_F(LocalAgentTest, OneThatWasStoppedIsStartedByWhoAsksForItAndNotByWhoOnlyGoesOn) {
+  MakeServingAgent();
+  ASSERT_FALSE(MakePrivateDirectory(paths_.runtime));
+  std::ofstream(StoppedMarkPath(paths_.runtime)).flush();
+  EXPECT_TRUE(LocalAgentStopped(paths_));
+  const auto revived = ReviveLocalAgent(paths_, directory_.path());
+  ASSERT_FALSE(revived.ok());
+  EXPECT_EQ(revived.error().reason, "AGENT_STOPPED");
+  EXPECT_EQ(Started(), 0u);
+  EXPECT_TRUE(EnsureLocalAgent(paths_, directory_.path()).ok());
+  // Whoever listens was not stopped, mark or not.
+  EXPECT_FALSE(LocalAgentStopped(paths_));
+}
+
 TEST_F(LocalAgentTest, IsNotStartedWhereSomebodyListens) {
   ASSERT_FALSE(MakePrivateDirectory(paths_.runtime));
   const auto listener = ListenUnix(AgentSocketPath(paths_.runtime));
