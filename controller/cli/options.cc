@@ -17,8 +17,8 @@ std::string RefuseEmpty(const std::string& word) {
 
 namespace {
 
-// What -w and -x were given.
-struct HostWords {
+// The sets that -w and -x were given.
+struct HostSets {
   std::vector<std::string> taken;
   std::vector<std::string> left_out;
 };
@@ -30,13 +30,12 @@ std::string SetOfWord(const std::string& option, const std::string& word) {
   return *set;
 }
 
-// One set of all. A single word stays as it is: a message names positions in it.
-std::string SetOf(const HostWords& words) {
-  if (words.taken.size() == 1 && words.left_out.empty()) return SetOfWord("-w", words.taken[0]);
+// One set of all. A single one stays as it is: a message names positions in it.
+std::string SetOf(const HostSets& sets) {
+  if (sets.taken.size() == 1 && sets.left_out.empty()) return sets.taken[0];
   std::string set;
-  for (const std::string& word : words.taken)
-    set += (set.empty() ? "(" : ",(") + SetOfWord("-w", word) + ")";
-  for (const std::string& word : words.left_out) set += "!(" + SetOfWord("-x", word) + ")";
+  for (const std::string& taken : sets.taken) set += (set.empty() ? "(" : ",(") + taken + ")";
+  for (const std::string& left_out : sets.left_out) set += "!(" + left_out + ")";
   return set;
 }
 
@@ -45,8 +44,11 @@ CLI::Option* AddSets(CLI::App& app, const char* name, std::vector<std::string>* 
   return app
       .add_option_function<std::vector<std::string>>(
           name,
-          [into, changed](const std::vector<std::string>& words) {
-            *into = words;
+          [into, changed, name](const std::vector<std::string>& words) {
+            into->clear();
+            // Here, and so once: a file may be a pipe.
+            for (const std::string& word : words)
+              into->push_back(SetOfWord(std::string(name, 2), word));
             changed();
           },
           description)
@@ -60,12 +62,12 @@ CLI::Option* AddSets(CLI::App& app, const char* name, std::vector<std::string>* 
 }  // namespace
 
 void AddHostsOption(CLI::App& app, std::string& set) {
-  const auto words = std::make_shared<HostWords>();
-  const auto changed = [words, &set] { set = SetOf(*words); };
+  const auto sets = std::make_shared<HostSets>();
+  const auto changed = [sets, &set] { set = SetOf(*sets); };
   CLI::Option* const taken =
-      AddSets(app, "-w,--hosts", &words->taken, changed,
+      AddSets(app, "-w,--hosts", &sets->taken, changed,
               "hosts, such as node[1-3],web, @lab or ^FILE; the local one without");
-  AddSets(app, "-x,--exclude", &words->left_out, changed, "of those, hosts to leave out")
+  AddSets(app, "-x,--exclude", &sets->left_out, changed, "of those, hosts to leave out")
       ->needs(taken);
 }
 
@@ -74,7 +76,8 @@ void AddGiveUpOption(CLI::App& app, ResumePolicy& policy) {
          "--give-up-after",
          [&policy](const std::string& word) {
            const auto duration = ParseDuration(word, "--give-up-after");
-           if (!duration) throw CLI::ValidationError("--give-up-after", duration.error().message);
+           // Its message names the option; CLI11's other constructor would do so again.
+           if (!duration) throw CLI::ValidationError(duration.error().message);
            policy.give_up_after_ns = duration->seconds() * 1'000'000'000 + duration->nanos();
          },
          "how long a host that was lost is tried again (30s)")

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,21 +20,39 @@ namespace {
 
 constexpr int64_t kPatienceNanos = 5'000'000'000;
 
+// Waits for that to be readable; false if it is too late.
+bool AwaitReadable(int fd, int64_t until_ns) {
+  for (;;) {
+    const int64_t left = until_ns - BootTimeNanos();
+    if (left <= 0) return false;
+    pollfd ready{fd, POLLIN, 0};
+    const int count = ::poll(&ready, 1, static_cast<int>(left / 1'000'000) + 1);
+    if (count > 0) return true;
+    if (count < 0 && errno != EINTR) return false;
+  }
+}
+
 // All that comes until the end, unless it is too long or too late.
-std::optional<std::string> ReadAll(int fd) {
-  const int64_t until = BootTimeNanos() + kPatienceNanos;
+std::optional<std::string> ReadAll(int fd, int64_t until_ns) {
   std::string text;
   char piece[4096];
-  for (;;) {
-    const int64_t left = until - BootTimeNanos();
-    pollfd ready{fd, POLLIN, 0};
-    if (left <= 0 || text.size() > kHostSetTextMax) return std::nullopt;
-    if (::poll(&ready, 1, static_cast<int>(left / 1'000'000) + 1) <= 0) continue;
+  while (AwaitReadable(fd, until_ns)) {
     const ssize_t got = ::read(fd, piece, sizeof(piece));
-    if (got < 0) return std::nullopt;
     if (got == 0) return text;
+    if (got < 0 || text.size() > kHostSetTextMax) return std::nullopt;
     text.append(piece, static_cast<size_t>(got));
   }
+  return std::nullopt;
+}
+
+// The status of a child, which is killed if it has not ended by then.
+int AwaitEnd(pid_t pid, int64_t until_ns) {
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd || !AwaitReadable(pidfd.get(), until_ns)) ::kill(pid, SIGKILL);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
 }
 
 }  // namespace
@@ -56,11 +75,10 @@ std::optional<std::string> AskClusterShell(const std::string& group) {
   posix_spawn_file_actions_destroy(&actions);
   in.reset();
   if (failed != 0) return std::nullopt;
-  std::optional<std::string> text = ReadAll(out.get());
-  if (!text) ::kill(pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int64_t until_ns = BootTimeNanos() + kPatienceNanos;
+  std::optional<std::string> text = ReadAll(out.get(), until_ns);
+  // What closed its output need not end.
+  const int status = AwaitEnd(pid, text ? until_ns : 0);
   if (!text || status != 0) return std::nullopt;
   while (!text->empty() && text->back() == '\n') text->pop_back();
   if (text->empty()) return std::nullopt;

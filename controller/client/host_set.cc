@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -11,6 +12,9 @@ namespace {
 
 // Enough for any numbering, and never near an overflow.
 constexpr size_t kDigitsMax = 9;
+
+// Most bytes of a set that a message shows.
+constexpr size_t kShownMax = 160;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetterOrDigit(char c) {
@@ -60,18 +64,30 @@ class Names {
   std::unordered_set<std::string> known_;
 };
 
+// What the readers of one set and of its groups share.
+struct Expansion {
+  explicit Expansion(const GroupLookup& lookup) : groups(lookup) {}
+
+  const GroupLookup& groups;
+  // Each group is read once, however often it is named.
+  std::unordered_map<std::string, NameList> known;
+  // Those that are being read, the outermost first.
+  NameList open;
+  // Names looked at.
+  size_t work = 0;
+};
+
 // Reads one text from left to right.
 class Reader {
  public:
-  Reader(std::string_view text, const GroupLookup& groups, int depth)
-      : text_(text), groups_(groups), depth_(depth) {}
+  Reader(std::string_view text, Expansion* expansion) : text_(text), expansion_(*expansion) {}
 
   Result<NameList> Read() {
     if (text_.empty()) return Bad("it is empty");
     if (text_.size() > kHostSetTextMax) {
       return Error{ErrorCode::kResourceExhausted, "HOST_SET_TOO_LONG",
                    "a host set of " + std::to_string(text_.size()) + " bytes is longer than " +
-                       std::to_string(kHostSetTextMax) + "; make it a group of the hosts file",
+                       std::to_string(kHostSetTextMax) + "; name fewer hosts",
                    "hosts"};
     }
     Result<NameList> names = ReadSet();
@@ -80,10 +96,17 @@ class Reader {
   }
 
  private:
+  // The text in quotes; of a long one what stands around the position.
+  std::string Shown() const {
+    if (text_.size() <= kShownMax) return "'" + std::string(text_) + "'";
+    const size_t begin = std::min(at_ - std::min(at_, kShownMax / 2), text_.size() - kShownMax);
+    return (begin > 0 ? "'…" : "'") + std::string(text_.substr(begin, kShownMax)) +
+           (begin + kShownMax < text_.size() ? "…'" : "'");
+  }
+
   Error Bad(const std::string& why) const {
     return Error{ErrorCode::kInvalidArgument, "BAD_HOST_SET",
-                 "host set '" + std::string(text_) + "', position " + std::to_string(at_ + 1) +
-                     ": " + why +
+                 "host set " + Shown() + ", position " + std::to_string(at_ + 1) + ": " + why +
                      "; write names, name[1-3] or @group, with ',' (and), '!' (without), '&' (in "
                      "both) or '^' (in one of both) between",
                  "hosts"};
@@ -91,9 +114,27 @@ class Reader {
 
   Error TooMany() const {
     return Error{ErrorCode::kResourceExhausted, "TOO_MANY_HOSTS",
-                 "host set '" + std::string(text_) + "' stands for more than " +
-                     std::to_string(kHostSetMax) + " hosts; name fewer at once",
+                 "host set " + Shown() + " stands for more than " + std::to_string(kHostSetMax) +
+                     " hosts; name fewer at once",
                  "hosts"};
+  }
+
+  // Before so many names are looked at.
+  Status Work(size_t names) {
+    expansion_.work += names;
+    if (expansion_.work <= kHostSetWorkMax) return Ok();
+    return Error{ErrorCode::kResourceExhausted, "HOST_SET_TOO_COSTLY",
+                 "host set " + Shown() + " names its hosts again and again, " +
+                     std::to_string(kHostSetWorkMax) + " names in all; name each group once",
+                 "hosts"};
+  }
+
+  // The wrong place for a file: the shell's words have it, not sets.
+  Error NameMissing() const {
+    const bool at_file = at_ < text_.size() && text_[at_] == '^';
+    return Bad(at_file ? "'^' has nothing before it (a file of hosts is an argument of its own: -w "
+                         "SET -w ^FILE)"
+                       : "a name is missing");
   }
 
   Error NotUnderstood() const { return Bad(std::string("'") + text_[at_] + "' is not understood"); }
@@ -107,6 +148,8 @@ class Reader {
     for (;;) {
       Result<NameList> term = ReadTerm();
       if (!term) return term;
+      if (Status status = Work(term->size() + (operation == ',' ? 0 : names.size())))
+        return *status;
       names.Combine(operation, std::move(*term));
       if (names.size() > kHostSetMax) return TooMany();
       if (at_ == text_.size() || text_[at_] == ')') return names.Take();
@@ -116,7 +159,7 @@ class Reader {
 
   Result<NameList> ReadTerm() {
     if (at_ < text_.size() && text_[at_] == '(') return ReadParentheses();
-    if (End()) return Bad("a name is missing");
+    if (End()) return NameMissing();
     if (text_[at_] == '@') return ReadGroups();
     const size_t begin = at_;
     Result<NameList> made = ReadPattern(IsNameByte);
@@ -160,6 +203,7 @@ class Reader {
         next.emplace_back(text_.substr(begin, at_ - begin));
       }
       if (made.size() * next.size() > kHostSetMax) return TooMany();
+      if (Status status = Work(made.size() * next.size())) return *status;
       NameList product;
       product.reserve(made.size() * next.size());
       for (const std::string& head : made)
@@ -176,21 +220,36 @@ class Reader {
     if (!groups) return groups;
     Names names;
     for (const std::string& group : *groups) {
-      if (depth_ == kGroupDepthMax) {
-        return Error{ErrorCode::kInvalidArgument, "GROUP_TOO_DEEP",
-                     "group '@" + group + "' stands in more than " +
-                         std::to_string(kGroupDepthMax) +
-                         " others, or contains itself; see the hosts file",
-                     "hosts"};
-      }
-      Result<std::string> meant = groups_(group);
-      if (!meant) return meant.error();
-      Result<NameList> members = Reader(*meant, groups_, depth_ + 1).Read();
-      if (!members) return members;
-      names.Combine(',', std::move(*members));
+      const Result<const NameList*> members = Members(group);
+      if (!members) return members.error();
+      if (Status status = Work((*members)->size())) return *status;
+      names.Combine(',', **members);
       if (names.size() > kHostSetMax) return TooMany();
     }
     return names.Take();
+  }
+
+  Result<const NameList*> Members(const std::string& group) {
+    const auto known = expansion_.known.find(group);
+    if (known != expansion_.known.end()) return &known->second;
+    NameList& open = expansion_.open;
+    const bool contains_itself = std::find(open.begin(), open.end(), group) != open.end();
+    if (contains_itself || open.size() == static_cast<size_t>(kGroupDepthMax)) {
+      return Error{ErrorCode::kInvalidArgument, "GROUP_TOO_DEEP",
+                   "group '@" + group + "' " +
+                       (contains_itself
+                            ? "contains itself, in '@" + open.back() + "'"
+                            : "stands in more than " + std::to_string(kGroupDepthMax) + " others") +
+                       "; see the hosts file",
+                   "hosts"};
+    }
+    const Result<std::string> meant = expansion_.groups(group);
+    if (!meant) return meant.error();
+    open.push_back(group);
+    Result<NameList> members = Reader(*meant, &expansion_).Read();
+    open.pop_back();
+    if (!members) return members.error();
+    return &expansion_.known.emplace(group, std::move(*members)).first->second;
   }
 
   // "[1-3,07]" from its '['.
@@ -264,8 +323,7 @@ class Reader {
   }
 
   const std::string_view text_;
-  const GroupLookup& groups_;
-  const int depth_;
+  Expansion& expansion_;
   int parentheses_ = 0;
   size_t at_ = 0;
 };
@@ -273,7 +331,8 @@ class Reader {
 }  // namespace
 
 Result<std::vector<std::string>> ExpandHostSet(std::string_view text, const GroupLookup& groups) {
-  return Reader(text, groups, 0).Read();
+  Expansion expansion(groups);
+  return Reader(text, &expansion).Read();
 }
 
 bool IsHostName(std::string_view name) {

@@ -18,6 +18,7 @@ Error Bad(const std::string& path, const std::string& why) {
 }  // namespace
 
 Result<std::string> ReadHostSetFile(const std::string& path) {
+  if (path.empty()) return Bad(path, "'^' names no file; write ^FILE");
   std::ifstream file(path);
   if (!file) return Bad(path, ErrnoError(errno, "open it").message);
   std::string set;
@@ -30,7 +31,7 @@ Result<std::string> ReadHostSetFile(const std::string& path) {
     set += (set.empty() ? "(" : ",(") + line + ")";
     if (set.size() > kHostSetTextMax) {
       return Bad(path, "it is longer than " + std::to_string(kHostSetTextMax) +
-                           " bytes; make groups of the hosts file of it");
+                           " bytes; name fewer hosts");
     }
   }
   if (file.bad()) return Bad(path, "it cannot be read");

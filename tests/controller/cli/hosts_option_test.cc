@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "controller/cli/command.h"
 #include "tests/testing/temp_directory.h"
@@ -37,7 +39,17 @@ TEST_F(HostsOptionTest, ReadsTheFileThatACaretNames) {
   EXPECT_EQ(Parse({"-w", "^" + folder.path() + "/nodes"}), "(n1),(n2)");
 }
 
+TEST_F(HostsOptionTest, ReadsAFileOnceBecauseItMayBeAPipe) {
+  const testing::TempDirectory folder;
+  const std::string path = folder.path() + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&path] { std::ofstream(path) << "n1\nn2\n"; });
+  EXPECT_EQ(Parse({"-w", "^" + path, "-x", "n2"}), "((n1),(n2))!(n2)");
+  writer.join();
+}
+
 TEST_F(HostsOptionTest, RefusesWhatIsMissing) {
+  EXPECT_THROW(Parse({"-w", "^"}), CLI::ValidationError);
   EXPECT_THROW(Parse({"-w", "^/no/such/file"}), CLI::ValidationError);
   EXPECT_THROW(Parse({"-w", ""}), CLI::ValidationError);
 }

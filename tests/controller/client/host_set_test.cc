@@ -54,6 +54,45 @@ TEST(HostSetTest, NamesEachHostOnceWhereItStoodFirst) {
   EXPECT_THAT(Expand("n2,n[1-3],n1"), ElementsAre("n2", "n1", "n3"));
 }
 
+TEST(HostSetTest, ReadsEachGroupOnceHoweverOftenAndDeepItIsNamed) {
+  int asked = 0;
+  const auto levels = [&asked](const std::string& group) -> Result<std::string> {
+    ++asked;
+    const int level = std::stoi(group.substr(1));
+    const std::string next = "@g" + std::to_string(level + 1);
+    return level == 40 ? "n[1-3]" : next + "," + next + "," + next;
+  };
+  const Result<std::vector<std::string>> names = ExpandHostSet("@g1,@g1", levels);
+  ASSERT_TRUE(names.ok()) << names.error().message;
+  EXPECT_THAT(*names, ElementsAre("n1", "n2", "n3"));
+  EXPECT_EQ(asked, 40);
+}
+
+TEST(HostSetTest, RefusesWhatWouldTakeForEver) {
+  const auto fleet = [](const std::string&) -> Result<std::string> {
+    return std::string("n[1-9999]");
+  };
+  std::string text = "@a";
+  for (int i = 0; i < 2'000; ++i) text += "!x,@a";
+  const Result<std::vector<std::string>> names = ExpandHostSet(text, fleet);
+  ASSERT_FALSE(names.ok());
+  EXPECT_EQ(names.error().reason, "HOST_SET_TOO_COSTLY");
+  EXPECT_LT(names.error().message.size(), 600u);
+}
+
+TEST(HostSetTest, TakesATextOfAsManyNamesAsItMayStandFor) {
+  std::string text = "first-of-many";
+  for (size_t i = 1; i < kHostSetMax; ++i)
+    text += ",a-name-that-does-not-fold-" + std::to_string(i * i);
+  EXPECT_EQ(Expand(text).size(), kHostSetMax);
+  EXPECT_THAT(Refusal(text + ",]"), HasSubstr("…,]', position "));
+}
+
+TEST(HostSetTest, SaysWhereAFileOfHostsBelongs) {
+  EXPECT_THAT(Refusal("node1,^f"), HasSubstr("-w SET -w ^FILE"));
+  EXPECT_THAT(Refusal("node1,"), HasSubstr("a name is missing"));
+}
+
 TEST(HostSetTest, PutsAGroupsHostsWhereTheGroupStands) {
   const std::map<std::string, std::string> groups = {{"web", "w[1-2]"}, {"all", "@web,db"}};
   const Result<std::vector<std::string>> names = ExpandHostSet(

@@ -178,6 +178,18 @@ TEST_F(InventoryTest, AsksClusterShellForAGroupThatNoFileHas) {
   EXPECT_THAT(hosts.error().message, HasSubstr("no group '@site:db'"));
 }
 
+TEST_F(InventoryTest, DoesNotWaitForAClusterShellThatDoesNotEnd) {
+  WriteHosts("[hosts.n1]\naddress = \"unix:/a\"\n");
+  std::ofstream(folder_ + "/nodeset") << "#!/bin/sh\necho n1\nexec sleep 600 >&-\n";
+  std::filesystem::permissions(folder_ + "/nodeset", std::filesystem::perms::owner_all);
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (folder_ + ":" + path).c_str(), 1);
+  const Result<std::vector<HostAddress>> hosts = Load().Select("@web");
+  ::setenv("PATH", path.c_str(), 1);
+  ASSERT_FALSE(hosts.ok());
+  EXPECT_THAT(hosts.error().message, HasSubstr("no group '@web'"));
+}
+
 TEST_F(InventoryTest, ReadsASetOfAFileLineByLine) {
   const std::string path = folder_ + "/nodes";
   std::ofstream(path) << "# the lab\nn[1-3]!n2\n\n  n2 # again\n";
