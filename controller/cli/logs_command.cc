@@ -62,6 +62,10 @@ int Run(const Options& options, Context& context) {
     context.Note(watched[host].host.name, sentence);
   };
   const WatchEnd end = Watch(watched, watch, [&](size_t host, const v1::Event& event) {
+    if (event.has_output_closed()) {
+      Note(context, watched[host].host.name + "/" + event.job_id(),
+           DroppedSentence(event.output_closed()));
+    }
     if (!event.has_output()) return;
     Streams& of = streams_of(host, event.job_id());
     const v1::Output& output = event.output();

@@ -32,4 +32,12 @@ std::string LostOutput::Finish() {
          " are no longer kept, from byte " + at + " on";
 }
 
+std::string DroppedSentence(const v1::OutputClosed& closed) {
+  // What a ring has lost is told of by its marks, or came here all the same.
+  if (closed.stdout_begin() + closed.stderr_begin() > 0 || closed.dropped_bytes() == 0) return "";
+  return "the last " + std::to_string(closed.dropped_bytes()) +
+         " bytes of output were not kept: they went past the limit of a stream (--output-max), or "
+         "the host's disk was full";
+}
+
 }  // namespace brood::cli

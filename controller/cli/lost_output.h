@@ -22,4 +22,7 @@ class LostOutput {
   v1::Stream stream_ = v1::STREAM_STDOUT;
 };
 
+// The same of what was thrown away at the end of a job's output, as its last word has it.
+std::string DroppedSentence(const v1::OutputClosed& closed);
+
 }  // namespace brood::cli

@@ -134,7 +134,8 @@ void Declare(CLI::App& app, RunOptions& options) {
   app.footer(
       "CMD ARG… follow the options; `--` may stand before them. For --call, ARG… are the\n"
       "task's arguments. Exit code: the jobs' highest; 128+n for signal n; 124 timed out;\n"
-      "125 brood itself failed; 126 not executable; 127 not found.");
+      "125 brood itself failed, or output was lost that --output-overflow does not speak of;\n"
+      "126 not executable; 127 not found.");
 }
 
 int Run(const RunOptions& options, Context& context) {

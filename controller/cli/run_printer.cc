@@ -86,10 +86,7 @@ void RunPrinter::Event(RunJob& job, const v1::Event& event) {
 
 void RunPrinter::OutputClosed(RunJob& job, const v1::OutputClosed& closed) {
   for (LostOutput* const lost : {&job.lost_out, &job.lost_err}) NoteLost(job, lost->Finish());
-  // What a ring has lost may have come here all the same, or was just told of.
-  if (closed.stdout_begin() + closed.stderr_begin() > 0 || closed.dropped_bytes() == 0) return;
-  NoteLost(job, "the last " + std::to_string(closed.dropped_bytes()) +
-                    " bytes of output went past the cap and were not kept");
+  NoteLost(job, DroppedSentence(closed));
 }
 
 void RunPrinter::NoteLost(const RunJob& job, const std::string& sentence) {

@@ -276,7 +276,11 @@ TEST(RunOutputTest, ExitsWith125WhenOutputWasLost) {
   const ProgramEnd end = world.Run({"run", "x"});
   EXPECT_EQ(end.out, "part");
   EXPECT_EQ(end.exit_code, 125);
-  EXPECT_THAT(end.err, HasSubstr("7 bytes of output went past the cap"));
+  const char* const said = "the last 7 bytes of output were not kept: they went past the limit";
+  EXPECT_THAT(end.err, HasSubstr(said));
+  const ProgramEnd logs = world.Run({"logs", "last"});
+  EXPECT_EQ(logs.out, "part");
+  EXPECT_THAT(logs.err, HasSubstr(said));
 }
 
 TEST(RunOutputTest, SendsStandardInputToEveryHostOnlyIfAsked) {
