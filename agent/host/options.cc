@@ -90,6 +90,7 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   std::string patience = "1m";
   std::string mode = "fork";
   std::string retain_age = kRetainAgeDefault;
+  std::string retain_bytes;
   options.retain_bytes = kRetainBytesDefault;
   std::string output_kept;
   bool insecure = false;
@@ -118,9 +119,9 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
       ->check(CLI::IsMember({"fork", "thread"}));
   app.add_option("--check-journal", options.check_journal,
                  "Check this journal's folder, change nothing, and end");
-  app.add_option("--retain-bytes", options.retain_bytes,
-                 "Events are kept up to so many bytes (default: 268435456)")
-      ->check(CLI::Range(kRetainBytesMin, kRetainBytesMax));
+  app.add_option("--retain-bytes", retain_bytes,
+                 "Events are kept up to so many bytes, such as 1G (default: 256M)")
+      ->type_name("SIZE");
   app.add_option("--retain-age", retain_age, "... and for so long; 0: however long (default: 30d)");
   app.add_option(
          "--output-kept", output_kept,
@@ -137,6 +138,14 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
     if (error.get_exit_code() == 0) std::exit(app.exit(error));
     return Error{ErrorCode::kInvalidArgument, "USAGE",
                  std::string(error.what()) + "; see brood-agent --help", ""};
+  }
+  if (!retain_bytes.empty()) {
+    const Result<uint64_t> bytes = ParseByteSize(retain_bytes, "--retain-bytes");
+    if (!bytes) return bytes.error();
+    if (*bytes < kRetainBytesMin || *bytes > kRetainBytesMax) {
+      return FieldError("--retain-bytes", "'" + retain_bytes + "' is out of range; give 16M to 1T");
+    }
+    options.retain_bytes = *bytes;
   }
   Result<google::protobuf::Duration> age = ParseDuration(retain_age, "--retain-age");
   if (!age) return age.error();

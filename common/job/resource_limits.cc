@@ -7,6 +7,7 @@
 
 #include "common/job/byte_size.h"
 #include "common/job/duration.h"
+#include "common/job/name_value.h"
 #include "common/job/text.h"
 
 namespace brood {
@@ -14,21 +15,36 @@ namespace {
 
 enum class Unit { kSeconds, kBytes, kCount };
 
+// Less than this no program starts with, and the kernel's word for it would be a crash, or nothing
+// at all. Found by trying: the loader opens libraries beside the three standard streams, and maps
+// them; the first page of a stack has arguments and environment.
+constexpr uint64_t kCpuLimitMin = 1;
+constexpr uint64_t kFilesLimitMin = 4;
+constexpr uint64_t kStackLimitMin = 16 << 10;
+constexpr uint64_t kDataLimitMin = 128 << 10;
+
 struct LimitName {
   std::string_view name;
   Unit unit;
   std::string_view same_as;  // another name of the same limit
+  uint64_t least;
 };
 
 // Sorted.
 constexpr LimitName kLimitNames[] = {
-    {"as", Unit::kBytes, "as"},         {"core", Unit::kBytes, "core"},
-    {"cpu", Unit::kSeconds, "cpu"},     {"data", Unit::kBytes, "data"},
-    {"files", Unit::kCount, "nofile"},  {"fsize", Unit::kBytes, "fsize"},
-    {"mem", Unit::kBytes, "mem"},       {"memlock", Unit::kBytes, "memlock"},
-    {"nofile", Unit::kCount, "nofile"}, {"nproc", Unit::kCount, "nproc"},
-    {"procs", Unit::kCount, "procs"},   {"rss", Unit::kBytes, "rss"},
-    {"stack", Unit::kBytes, "stack"},
+    {"as", Unit::kBytes, "as", kMemoryLimitMin},
+    {"core", Unit::kBytes, "core", 0},
+    {"cpu", Unit::kSeconds, "cpu", kCpuLimitMin},
+    {"data", Unit::kBytes, "data", kDataLimitMin},
+    {"files", Unit::kCount, "nofile", kFilesLimitMin},
+    {"fsize", Unit::kBytes, "fsize", 0},
+    {"mem", Unit::kBytes, "mem", kMemoryLimitMin},
+    {"memlock", Unit::kBytes, "memlock", 0},
+    {"nofile", Unit::kCount, "nofile", kFilesLimitMin},
+    {"nproc", Unit::kCount, "nproc", 0},
+    {"procs", Unit::kCount, "procs", 1},
+    {"rss", Unit::kBytes, "rss", 0},
+    {"stack", Unit::kBytes, "stack", kStackLimitMin},
 };
 
 const LimitName* FindLimit(std::string_view name) {
@@ -71,14 +87,11 @@ Status CheckLimits(const v1::JobSpec& spec) {
               "; remove one of them");
     }
     const uint64_t value = spec.limits(i).value();
-    if (name == "mem" && value < kMemoryLimitMin) {
-      return FieldError(Field(i, "value"), std::to_string(value) +
-                                               " bytes of memory are too few for any program; give "
-                                               "mem at least 1048576");
-    }
-    if (name == "procs" && value == 0) {
-      return FieldError(Field(i, "value"),
-                        "0 processes cannot run anything; give procs at least 1");
+    if (value < limit->least) {
+      return FieldError(Field(i, "value"), std::to_string(value) + " is too little of " +
+                                               Quoted(name) +
+                                               " for any program to start; give at least " +
+                                               std::to_string(limit->least));
     }
   }
   return Ok();
@@ -116,12 +129,11 @@ std::vector<std::string_view> LimitNamesHere(const LimitSupport& support) {
 }
 
 Result<v1::ResourceLimit> ParseLimit(std::string_view text, const std::string& field) {
-  const size_t equals = text.find('=');
-  if (equals == std::string_view::npos || equals == 0)
-    return FieldError(field, Quoted(text) + " has no name; write NAME=VALUE");
+  const auto pair = ParseNameValue(text, field);
+  if (!pair) return pair.error();
   v1::ResourceLimit limit;
-  limit.set_name(std::string(text.substr(0, equals)));
-  const std::string_view number = text.substr(equals + 1);
+  limit.set_name(pair->name);
+  const std::string_view number = pair->value;
   const LimitName* const known = FindLimit(limit.name());
   const Unit unit = known == nullptr ? Unit::kCount : known->unit;
   uint64_t value = 0;

@@ -13,6 +13,7 @@
 #include "common/job/byte_size.h"
 #include "common/job/duration.h"
 #include "common/job/limits.h"
+#include "common/job/name_value.h"
 #include "common/job/resource_limits.h"
 #include "common/job/text.h"
 #include "controller/cli/run_id.h"
@@ -21,15 +22,6 @@ namespace brood::cli {
 namespace {
 
 constexpr char kBraces[] = "{}";
-
-Result<std::pair<std::string, std::string>> SplitPair(const std::string& text,
-                                                      const std::string& option) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    return FieldError(option, "'" + text + "' has no name; write NAME=VALUE");
-  }
-  return std::make_pair(text.substr(0, equals), text.substr(equals + 1));
-}
 
 Result<std::string> CurrentDirectory() {
   const std::unique_ptr<char, decltype(&std::free)> path(::getcwd(nullptr, 0), &std::free);
@@ -65,9 +57,9 @@ Status AddEnvironment(const RunOptions& options, const Context& context, bool lo
       Set(*spec.mutable_environment(), variable, context.Variable(variable));
       continue;
     }
-    auto pair = SplitPair(variable, "-e");
+    auto pair = ParseNameValue(variable, "-e");
     if (!pair) return pair.error();
-    Set(*spec.mutable_environment(), pair->first, pair->second);
+    Set(*spec.mutable_environment(), pair->name, pair->value);
   }
   return Ok();
 }
@@ -92,10 +84,14 @@ Status AddLimits(const RunOptions& options, v1::JobSpec& spec) {
     if (!limit) return limit.error();
     *spec.add_limits() = *std::move(limit);
   }
+  if (Status bad = CheckLimits(spec)) {
+    // In the words of who typed it: not of the spec's field.
+    return FieldError("--limit", bad->message.substr(bad->field.size() + 2));
+  }
   for (const std::string& text : options.job_labels) {
-    auto pair = SplitPair(text, "--labels");
+    auto pair = ParseNameValue(text, "--labels");
     if (!pair) return pair.error();
-    (*spec.mutable_labels())[pair->first] = pair->second;
+    (*spec.mutable_labels())[pair->name] = pair->value;
   }
   return Ok();
 }
@@ -174,6 +170,11 @@ Status CheckCombination(const RunOptions& options) {
   }
   if (options.detach && options.input) {
     return FieldError("-i", "does not go with -d: nobody would be there to send the input");
+  }
+  if (options.mode == v1::MODE_THREAD && !options.limits.empty()) {
+    return FieldError("--limit",
+                      "does not go with --mode thread: a thread has the limits of its "
+                      "process; take --mode fork");
   }
   if (options.explain && !options.each.empty()) {
     return FieldError("--explain", "is about one job; leave --each out");

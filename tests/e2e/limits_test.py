@@ -161,12 +161,16 @@ class LimitsTest(LocalWorld):
 
     def test_what_is_no_limit_is_refused_with_its_cure(self):
         for limit, words in {
-            "mem=12": "give mem at least 1048576",
+            "mem=12": "give at least 1048576",
             "mem=12Q": "512M or 1GiB",
             "mem=99999999T": "no number of bytes",
             "cpu=300ms": "no whole number of seconds",
             "files=4K": "no whole number; write files=256",
-            "procs=0": "give procs at least 1",
+            "procs=0": "give at least 1",
+            "cpu=0": "--limit: 0 is too little of 'cpu'",
+            "stack=1": "give at least 16384",
+            "as=1": "give at least 1048576",
+            "files=0": "give at least 4",
             "luck=7": "take one of cpu, mem, files, procs",
         }.items():
             ended = self.brood("run", "--limit", limit, "--", "true")
@@ -175,7 +179,7 @@ class LimitsTest(LocalWorld):
         twice = self.brood("run", "--limit", "files=64", "--limit", "nofile=64", "--", "true")
         self.assertIn("'nofile' is the same as 'files'", twice.stderr)
         thread = self.brood("run", "--mode", "thread", "--limit", "mem=64M", "--call", "demo.noop")
-        self.assertIn("spec.limits[0]", thread.stderr)
+        self.assertIn("--limit: does not go with --mode thread", thread.stderr)
 
     def test_the_host_says_what_it_has(self):
         self.assertTrue({"cpu", "mem", "files", "fsize", "core"} <= set(self.host["limits"]))

@@ -53,6 +53,22 @@ TEST(ResourceLimitsTest, RefusesTwoNamesOfOneLimitAndLimitsThatNothingCanKeep) {
   EXPECT_FALSE(CheckLimits(SpecWith("mem")));
 }
 
+TEST(ResourceLimitsTest, RefusesWhatNoProgramStartsWithAndNamesTheLeast) {
+  const std::pair<const char*, uint64_t> least[] = {
+      {"cpu", 1},      {"files", 4}, {"nofile", 4},       {"stack", 16 << 10},
+      {"as", 1 << 20}, {"procs", 1}, {"data", 128 << 10}, {"mem", 1 << 20}};
+  for (const auto& [name, value] : least) {
+    EXPECT_FALSE(CheckLimits(SpecWith(name, value))) << name;
+    const Status refused = CheckLimits(SpecWith(name, value - 1));
+    ASSERT_TRUE(refused) << name;
+    EXPECT_EQ(refused->message,
+              "spec.limits[0].value: " + std::to_string(value - 1) + " is too little of '" + name +
+                  "' for any program to start; give at least " + std::to_string(value));
+  }
+  for (const char* const name : {"core", "fsize", "memlock", "nproc", "rss"})
+    EXPECT_FALSE(CheckLimits(SpecWith(name, 0))) << name;
+}
+
 TEST(ResourceLimitsTest, SaysWhatAHostCannotHoldAndWhatItHoldsOtherwise) {
   const LimitSupport groups{"cgroup1", true, true, false};
   const LimitSupport user{"", false, false, true};

@@ -257,7 +257,10 @@ TEST(SpecValidationTest, RefusesOutputThatCannotBeKept) {
 TEST(SpecValidationTest, RefusesUnknownAndRepeatedLimits) {
   const auto limits = [](std::initializer_list<const char*> names) {
     return Fault(Command(), [&](v1::JobSpec& s) {
-      for (const char* name : names) s.add_limits()->set_name(name);
+      for (const char* name : names) {
+        s.add_limits()->set_name(name);
+        s.mutable_limits(s.limits_size() - 1)->set_value(1 << 20);
+      }
     });
   };
   EXPECT_EQ(
@@ -318,7 +321,7 @@ TEST(SpecValidationTest, RefusesWhatAThreadCannotHaveNamingTheField) {
             "spec.working_directory");
   EXPECT_EQ(refusal(Call(), [](v1::JobSpec& s) { s.set_umask(0); }), "spec.umask");
   EXPECT_EQ(refusal(Call(), [](v1::JobSpec& s) { s.set_stdin_stream(true); }), "spec.stdin_stream");
-  EXPECT_EQ(refusal(Call(), [](v1::JobSpec& s) { s.add_limits()->set_name("cpu"); }),
+  EXPECT_EQ(refusal(Call(), [](v1::JobSpec& s) { s.add_limits()->set_name("core"); }),
             "spec.limits[0]");
   EXPECT_EQ(refusal(Call(), [](v1::JobSpec& s) { s.mutable_timeout()->set_seconds(1); }), "taken");
 }
