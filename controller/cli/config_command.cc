@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <iostream>
 
 #include "controller/cli/commands.h"
@@ -10,9 +12,15 @@ namespace {
 int CheckFiles(Context& context) {
   const auto inventory = Inventory::Load(context.paths);
   if (!inventory) return context.Fail(inventory.error(), kExitFailed);
-  const std::vector<std::string> wrong = inventory->Check();
+  std::vector<std::string> wrong = inventory->Check();
+  const bool there = ::access(context.paths.hosts.c_str(), F_OK) == 0;
+  // Nobody need have one; but who names it means it to be there.
+  if (!there && !context.Variable("BROOD_HOSTS").empty())
+    wrong.push_back("BROOD_HOSTS names '" + context.paths.hosts + "': there is no such file");
   for (const std::string& sentence : wrong) context.err << "brood: " << sentence << "\n";
-  context.out << context.paths.hosts << ": " << inventory->hosts().size() << " hosts, "
+  context.out << context.paths.hosts
+              << (there ? ": " : ": no such file, which is as good as an empty one; ")
+              << inventory->hosts().size() << " hosts, those of the lab included, "
               << inventory->groups().size() << " groups, " << wrong.size() << " faults\n";
   return wrong.empty() ? kExitOk : kExitFailed;
 }

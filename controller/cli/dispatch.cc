@@ -38,10 +38,38 @@ int Complain(const std::string& name, const std::string& why, int code, Context&
   return code;
 }
 
+// "Could not convert: --flag = word" is CLI11's word for a flag that was given a value.
+std::string FlagSentence(const CLI::App& app, const std::string& said) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_expected_max() != 0) continue;
+    for (const std::string& flag : option->get_lnames()) {
+      const std::string start = "Could not convert: --" + flag + " = ";
+      if (said.rfind(start, 0) == 0)
+        return "--" + flag + " takes no value, and was given '" + said.substr(start.size()) + "'";
+    }
+  }
+  return said;
+}
+
+// What CLI11 does not say: that a sub-command is none, and which there are. Else its own sentence.
+std::string Why(const CLI::ParseError& error, const std::string& first, const CLI::App& app) {
+  const std::vector<const CLI::App*> all =
+      app.get_subcommands([](const CLI::App* /*sub*/) { return true; });
+  if (all.empty() || !app.get_subcommands().empty() || first.rfind('-', 0) == 0)
+    return FlagSentence(app, error.what());
+  std::string names;
+  for (const CLI::App* sub : all) names += (names.empty() ? "" : ", ") + sub->get_name();
+  const std::string missing = app.get_name() + " needs one of these: ";
+  return (first.empty() ? missing
+                        : "there is no '" + app.get_name() + " " + first + "'; there are ") +
+         names;
+}
+
 int RunOne(const Command& command, std::vector<std::string> arguments, Context& context) {
   CLI::App app(command.summary, std::string("brood ") + command.name);
   const Action action = command.declare(app, context);
   if (command.takes_words) context.words = TakeWords(app, arguments);
+  const std::string first = arguments.empty() ? "" : arguments.front();
   // CLI11 takes them from the back.
   std::reverse(arguments.begin(), arguments.end());
   try {
@@ -55,7 +83,7 @@ int RunOne(const Command& command, std::vector<std::string> arguments, Context& 
     context.out << help << std::flush;
     return context.out ? kExitOk : kExitFailed;
   } catch (const CLI::ParseError& error) {
-    return Complain(command.name, error.what(), UsageCode(command), context);
+    return Complain(command.name, Why(error, first, app), UsageCode(command), context);
   }
   const int code = action();
   context.out << std::flush;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -143,6 +144,10 @@ std::vector<Check> CheckKernel() {
 std::vector<Check> CheckInventory(const Paths& paths) {
   const Result<Inventory> inventory = Inventory::Load(paths);
   if (!inventory) return {{Health::kFail, inventory.error().message, "mend that file"}};
+  std::vector<Check> checks;
+  for (const std::string& wrong : inventory->Check())
+    checks.push_back({Health::kFail, wrong, "mend the hosts file " + paths.hosts});
+  if (!checks.empty()) return checks;
   return {Fine("the hosts file " + paths.hosts + " is in order (" +
                std::to_string(inventory->hosts().size()) + " hosts, those of the lab included)")};
 }
@@ -185,6 +190,16 @@ std::vector<Check> CheckLocalAgent(const Paths& paths) {
 
 int CheckJournal(const Context& context, std::string folder) {
   if (folder.empty()) folder = MachineStateDirectory(context.paths.state) + "/journal";
+  struct stat about {};
+  const std::string what = "read the journal in '" + folder + "'";
+  if (::stat(folder.c_str(), &about) != 0)
+    return context.Fail(ErrnoError(errno, what), kExitFailed);
+  if (::access((folder + "/epoch").c_str(), F_OK) != 0) {
+    const std::string why =
+        S_ISDIR(about.st_mode) ? "there is none, it has no file 'epoch'" : "it is no folder";
+    return context.Fail(Error{ErrorCode::kNotFound, "NO_JOURNAL", what + ": " + why, "--journal"},
+                        kExitFailed);
+  }
   const std::string program = context.program_directory + "/brood-agent";
   std::string words[] = {program, "--check-journal", folder};
   char* const argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};

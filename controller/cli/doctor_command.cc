@@ -36,6 +36,7 @@ Action Declare(CLI::App& app, Context& context) {
          },
          "read every byte of the local agent's journal, or of the one in FOLDER, whether an agent "
          "has it or not")
+      ->check(RefuseEmpty)
       ->expected(0, 1)
       ->type_name("[FOLDER]");
   return [options, &context] {

@@ -218,6 +218,52 @@ class HostCommandsTest(CliTest):
         answer = self.brood("doctor", check=False)
         self.assertEqual(answer.returncode, 1)
         self.assertIn("FAIL  hosts file", answer.stdout)
+        # What reads well and cannot be used is wrong as well.
+        with open(self.environment["BROOD_HOSTS"], "w", encoding="utf-8") as file:
+            file.write('[hosts.far]\naddress = "far:99999"\n')
+        answer = self.brood("doctor", check=False)
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn("FAIL  the address of host 'far' is 'far:99999'", answer.stdout)
+
+    def test_doctor_says_which_journal_is_none(self):
+        empty = os.path.join(self.folder, "empty")
+        os.mkdir(empty)
+        for words, code, said in (
+            (["--journal", "/nonexist"], 1, "read the journal in '/nonexist': No such file or directory"),
+            (["--journal", empty], 1, f"read the journal in '{empty}': there is none, it has no file 'epoch'"),
+            (["--journal", BROOD], 1, "it is no folder"),
+            (["--journal", ""], 2, "--journal: is empty"),
+            (["--journal="], 2, "--journal: is empty"),
+        ):
+            answer = self.brood("doctor", *words, check=False)
+            self.assertEqual(answer.returncode, code, words)
+            self.assertIn(said, answer.stderr)
+
+    def test_config_says_which_file_is_none(self):
+        hosts = os.path.join(self.folder, "none.toml")
+        self.environment["BROOD_HOSTS"] = hosts
+        answer = self.brood("config", "check", check=False)
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn(f"BROOD_HOSTS names '{hosts}': there is no such file", answer.stderr)
+        # The default one need not be there.
+        del self.environment["BROOD_HOSTS"]
+        self.environment["BROOD_CONFIG"] = os.path.join(self.folder, "none", "config.toml")
+        answer = self.brood("config", "check")
+        self.assertIn("none/hosts.toml: no such file, which is as good as an empty one", answer.stdout)
+
+    def test_what_is_no_word_of_a_command_is_answered_with_those_that_are(self):
+        for words, said in (
+            (["config", "foo"], "there is no 'brood config foo'; there are check, path"),
+            (["config"], "brood config needs one of these: check, path"),
+            (["run", "--durable=maybe", "true"], "--durable takes no value, and was given 'maybe'"),
+            (["run", "--give-up-after", "x", "true"], "brood: --give-up-after: 'x' is no duration"),
+            (["run", "--limit", "luck", "true"], "brood: --limit: 'luck' has no name"),
+            (["run", "-w", "^", "true"], "'^' names no file; write ^FILE"),
+            (["run", "-w", "node1,^f", "true"], "-w SET -w ^FILE"),
+        ):
+            answer = self.brood(*words, check=False)
+            self.assertNotEqual(answer.returncode, 0, words)
+            self.assertIn(said, answer.stderr)
 
 
 class DemoTest(CliTest):
