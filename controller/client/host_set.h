@@ -18,8 +18,8 @@ inline constexpr size_t kHostSetMax = 10'000;
 inline constexpr size_t kHostNameMax = 253;
 inline constexpr size_t kHostSetTextMax = kHostSetMax * (kHostNameMax + 1);
 // Most names that are looked at, again and again, to find what a set stands for: each of a full
-// fleet a thousand times, some seconds.
-inline constexpr size_t kHostSetWorkMax = 1'000 * kHostSetMax;
+// fleet two hundred times, about a second.
+inline constexpr size_t kHostSetWorkMax = 200 * kHostSetMax;
 // How deep groups may stand in groups: each costs stack.
 inline constexpr int kGroupDepthMax = 64;
 // How deep (…) may stand in (…): nobody writes that, and each costs stack.

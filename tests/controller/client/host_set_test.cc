@@ -11,6 +11,7 @@
 namespace brood {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -85,7 +86,7 @@ TEST(HostSetTest, TakesATextOfAsManyNamesAsItMayStandFor) {
   for (size_t i = 1; i < kHostSetMax; ++i)
     text += ",a-name-that-does-not-fold-" + std::to_string(i * i);
   EXPECT_EQ(Expand(text).size(), kHostSetMax);
-  EXPECT_THAT(Refusal(text + ",]"), HasSubstr("…,]', position "));
+  EXPECT_THAT(Refusal(text + ",]"), AllOf(HasSubstr("host set '…"), HasSubstr(",]', position ")));
 }
 
 TEST(HostSetTest, SaysWhereAFileOfHostsBelongs) {

@@ -158,7 +158,7 @@ bad = "n["
   EXPECT_THAT(Load().Check(),
               ElementsAre(HasSubstr("host 'n1' is 'n1.lab:99999'; write unix:/PATH"),
                           HasSubstr("'n2.lab:7431': plain TCP is for loopback only"),
-                          HasSubstr("'relative'; write"), HasSubstr("group 'bad'"),
+                          HasSubstr("is 'unix:relative'; write"), HasSubstr("group 'bad'"),
                           HasSubstr("group 'web': no host is named 'n[3-4]'")));
 }
 
