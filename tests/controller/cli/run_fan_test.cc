@@ -17,10 +17,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-FakeAgent::Script Always(const FakeJob& job) {
-  return [job](const v1::JobSubmission&) { return job; };
-}
-
 std::vector<std::string> Lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
