@@ -36,8 +36,7 @@ Action Declare(CLI::App& app, Context& context) {
          },
          "read every byte of the local agent's journal, or of the one in FOLDER, whether an agent "
          "has it or not")
-      ->check(RefuseEmpty)
-      ->expected(0, 1)
+      ->expected(0, 1)  // An empty word is as none: CLI11 does not tell them apart.
       ->type_name("[FOLDER]");
   return [options, &context] {
     if (options->journal) return CheckJournal(context, options->folder);
