@@ -189,7 +189,6 @@ std::vector<Check> CheckLocalAgent(const Paths& paths) {
 }
 
 int CheckJournal(const Context& context, std::string folder) {
-  if (folder.empty()) folder = MachineStateDirectory(context.paths.state) + "/journal";
   struct stat about {};
   const std::string what = "read the journal in '" + folder + "'";
   if (::stat(folder.c_str(), &about) != 0)

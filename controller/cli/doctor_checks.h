@@ -25,8 +25,8 @@ std::vector<Check> CheckKernel();
 std::vector<Check> CheckInventory(const Paths& paths);
 std::vector<Check> CheckLocalAgent(const Paths& paths);
 
-// Has the agent's program read a journal's folder (empty: that of this machine's agent), byte for
-// byte, and print what it finds. The exit code.
+// Has the agent's program read a journal's folder, byte for byte, and print what it finds. The exit
+// code.
 int CheckJournal(const Context& context, std::string folder);
 
 // All of them, in the order in which one would mend things.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/paths.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/doctor_checks.h"
 
@@ -31,12 +32,16 @@ Action Declare(CLI::App& app, Context& context) {
   app.add_option_function<std::string>(
          "--journal",
          [options](const std::string& folder) {
+           // Not by check(): CLI11 asks none about an empty value that may be left out.
+           if (folder.empty()) throw CLI::ValidationError("--journal", RefuseEmpty(folder));
            options->journal = true;
            options->folder = folder;
          },
          "read every byte of the local agent's journal, or of the one in FOLDER, whether an agent "
          "has it or not")
-      ->expected(0, 1)  // An empty word is as none: CLI11 does not tell them apart.
+      ->expected(0, 1)
+      // Taken where none is given.
+      ->default_str(MachineStateDirectory(context.paths.state) + "/journal")
       ->type_name("[FOLDER]");
   return [options, &context] {
     if (options->journal) return CheckJournal(context, options->folder);

@@ -130,12 +130,6 @@ bool Listens(const std::string& socket_path) {
   return peer && peer->uid == ::geteuid();
 }
 
-// The mark of this user's agent; a stranger's file in a folder of /tmp is none.
-bool IsMarkedStopped(const Paths& paths) {
-  struct stat info {};
-  return ::lstat(StoppedMarkPath(paths.runtime).c_str(), &info) == 0 && info.st_uid == ::geteuid();
-}
-
 Result<HostAddress> Start(const Paths& paths, const std::string& program_directory,
                           const std::vector<std::string>& arguments, bool although_stopped) {
   if (LocalAgentListens(paths)) return LocalAgentAddress(paths);
@@ -151,7 +145,7 @@ Result<HostAddress> Start(const Paths& paths, const std::string& program_directo
   // Somebody else may have started it while we waited for the lock.
   if (LocalAgentListens(paths)) return LocalAgentAddress(paths);
   // The mark is older than the end of the listening: now it can be trusted.
-  if (!although_stopped && IsMarkedStopped(paths)) return NoLocalAgent(paths);
+  if (!although_stopped && LocalAgentStopped(paths)) return NoLocalAgent(paths);
 
   const std::string log_path = paths.state + "/agent.log";
   const UniqueFd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -181,11 +175,13 @@ HostAddress LocalAgentAddress(const Paths& paths) {
 bool LocalAgentListens(const Paths& paths) { return Listens(AgentSocketPath(paths.runtime)); }
 
 bool LocalAgentStopped(const Paths& paths) {
-  return !LocalAgentListens(paths) && IsMarkedStopped(paths);
+  struct stat info {};
+  // A stranger's file in a folder of /tmp is no mark.
+  return ::lstat(StoppedMarkPath(paths.runtime).c_str(), &info) == 0 && info.st_uid == ::geteuid();
 }
 
 bool LocalAgentDied(const Paths& paths) {
-  return !LocalAgentListens(paths) && !IsMarkedStopped(paths) && LocalSupervisorListens(paths);
+  return !LocalAgentListens(paths) && !LocalAgentStopped(paths) && LocalSupervisorListens(paths);
 }
 
 bool LocalSupervisorListens(const Paths& paths) {

@@ -19,7 +19,7 @@ HostAddress LocalAgentAddress(const Paths& paths);
 bool LocalAgentListens(const Paths& paths);
 
 // True if it was told to end, by `brood agent stop` or a signal such as systemd's, and has not been
-// started since. With --keep-jobs what it ran goes on.
+// started since; for a moment it may still listen. With --keep-jobs what it ran goes on.
 bool LocalAgentStopped(const Paths& paths);
 
 // True if it has died and was not stopped, as far as can be told: the supervisor that it had

@@ -68,23 +68,24 @@ class LocalAgentDiesTest(LocalWorld):
         script = f"echo one; while [ ! -e {gate} ]; do sleep 0.02; done; echo two; exit 3"
         run = self.start("run", "--give-up-after", "10m", "--", "sh", "-c", script)
         self.assertEqual(run.stdout.readline(), "one\n")
-        wait = self.start("wait", "--give-up-after", "10m", "last")
+        logs = self.start("logs", "-f", "--give-up-after", "10m", "last")
+        self.assertEqual(logs.stdout.readline(), "one\n")
         events = self.start("events", "-f", "--give-up-after", "1s", "last")
         self.assertIn("RECEIVED", events.stdout.readline())
         self.assertEqual(self.brood("agent", "stop", "--keep-jobs").returncode, 0)
         # Neither who followed it before nor who asks now starts it.
         self.assertEqual(events.wait(timeout=60), 1)
         self.assertIn("no agent runs on this machine: it was stopped", events.stderr.read())
-        for process in (run, wait):
+        for process in (run, logs):
             self.assertIn("it was stopped; `brood run`", process.stderr.readline())
         self.assert_stays_stopped()
         self.assertIn("what it had started may go on", self.brood("agent", "stop").stderr)
-        # A new run does, and who waited goes on.
+        # A new run does, and who followed it goes on.
         self.assertEqual(self.brood("run", "--", "true").returncode, 0)
         open(gate, "w").close()
-        self.assertEqual(run.communicate(timeout=60)[0], "two\n")
-        wait.communicate(timeout=60)
-        self.assertEqual((run.returncode, wait.returncode), (3, 3))
+        for process in (run, logs):
+            self.assertEqual(process.communicate(timeout=60)[0], "two\n")
+        self.assertEqual((run.returncode, logs.returncode), (3, 0))
 
     def test_one_that_its_service_manager_ends_stays_stopped_and_one_that_then_dies_comes_back(self):
         pid = json.loads(self.brood("agent", "status", "-o", "json").stdout)["pid"]

@@ -108,8 +108,7 @@ TEST_F(LocalAgentTest, OneThatWasStoppedIsStartedByWhoAsksForItAndNotByWhoOnlyGo
   EXPECT_EQ(revived.error().reason, "AGENT_STOPPED");
   EXPECT_EQ(Started(), 0u);
   EXPECT_TRUE(EnsureLocalAgent(paths_, directory_.path()).ok());
-  // Whoever listens was not stopped, mark or not.
-  EXPECT_FALSE(LocalAgentStopped(paths_));
+  EXPECT_EQ(Started(), 1u);
 }
 
 TEST_F(LocalAgentTest, IsNotStartedWhereSomebodyListens) {
