@@ -232,6 +232,7 @@ class HostCommandsTest(CliTest):
             (["--journal", "/nonexist"], 1, "read the journal in '/nonexist': No such file or directory"),
             (["--journal", empty], 1, f"read the journal in '{empty}': there is none, it has no file 'epoch'"),
             (["--journal", BROOD], 1, "it is no folder"),
+            (["--journal", ""], 2, "--journal: is empty"),
         ):
             answer = self.brood("doctor", *words, check=False)
             self.assertEqual(answer.returncode, code, words)
