@@ -400,8 +400,10 @@ TEST_F(SpoolTest, RemoveDeletesFilesAndFolder) {
 }
 
 TEST_F(SpoolTest, ASpoolMayGoWhileJobsAreOpen) {
-  const size_t before = OpenDescriptors();
   Start();
+  InLoop([&] { spool_.reset(); });
+  const size_t before = OpenDescriptors();
+  Reopen(&ear_);
   {
     auto [out, err] = Attach(1);
     ASSERT_TRUE(WriteAll(out.get(), "x"));

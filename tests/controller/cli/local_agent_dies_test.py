@@ -4,6 +4,8 @@
 
 import json
 import os
+import select
+import signal
 import sys
 import unittest
 
@@ -43,11 +45,11 @@ class LocalAgentDiesTest(LocalWorld):
         self.assertIn("received", first)
         self.kill_agent()
         open(gate, "w").close()
-        for process, out in ((run, "two\n"), (logs, "two\n")):
-            self.assertEqual(process.communicate(timeout=60)[0], out)
-        self.assertEqual((run.returncode, logs.returncode), (3, 0))
-        rest = [json.loads(line) for line in events.communicate(timeout=60)[0].splitlines()]
-        self.assertEqual(events.returncode, 0)
+        # Not by communicate, which leaves what readline has read ahead.
+        for process, out, code in ((run, "two\n", 3), (logs, "two\n", 0)):
+            self.assertEqual((process.stdout.read(), process.wait(timeout=60)), (out, code))
+        rest = [json.loads(line) for line in events.stdout]
+        self.assertEqual(events.wait(timeout=60), 0)
         self.assertEqual([int(event["seq"]) for event in rest], list(range(2, len(rest) + 2)))
         self.assertIn("cleaned", rest[-1])
 
