@@ -5,6 +5,7 @@ find_package(Protobuf 3.21 REQUIRED)
 find_package(absl 20220623 REQUIRED)
 set(CMAKE_FIND_PACKAGE_WARN_NO_MODULE OFF)
 find_package(gRPC 1.51 CONFIG REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)        # certificates; what gRPC itself uses
 find_package(CLI11 2.1 REQUIRED)          # commands and flags of `brood`
 find_package(tomlplusplus 3.3 REQUIRED)   # inventory and configuration
 find_package(spdlog 1.10 REQUIRED)        # the agent's log
