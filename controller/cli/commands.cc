@@ -28,6 +28,7 @@ std::vector<Command> AllCommands() {
       TwinCommand(),
       DemoCommand(),
       ConfigCommand(),
+      CertsCommand(),
       DoctorCommand(),
       VersionCommand(),
   };

@@ -26,6 +26,7 @@ Command LabCommand();
 Command ExperimentCommand();
 Command TwinCommand();
 Command ConfigCommand();
+Command CertsCommand();
 Command DemoCommand();
 Command DoctorCommand();
 Command VersionCommand();
