@@ -12,6 +12,7 @@
 #include <future>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -79,20 +80,40 @@ void MarkStopped(const std::string& mark) {
   if (!fd) spdlog::warn("'{}' could not be made: watchers may start this agent again", mark);
 }
 
-// The further addresses: they need no state, and what is refused here has started no process.
-brood::Result<std::vector<brood::Listener::Socket>> OpenFurther(
-    const brood::AgentOptions& options) {
+// Where it listens beside the unix socket of its state.
+struct Doors {
   std::vector<brood::Listener::Socket> sockets;
-  if (!options.listen_host.empty()) {
-    uint16_t port = 0;
-    brood::Result<brood::UniqueFd> tcp =
-        brood::Listener::ListenLoopback(options.listen_host, options.listen_port, &port);
-    if (!tcp) return tcp.error();
-    spdlog::warn("listening on {}:{} in plaintext: any local user can run jobs here",
-                 options.listen_host, port);
-    sockets.push_back({std::move(*tcp), false});
+  std::optional<brood::TlsSettings> tls;
+};
+
+// They need no state, and what is refused here has started no process.
+brood::Result<Doors> OpenDoors(const brood::AgentOptions& options) {
+  Doors doors;
+  if (options.listen_host.empty()) return doors;
+  auto door = brood::Listener::Door::kPlaintext;
+  if (!options.insecure_loopback) {
+    brood::Result<brood::TlsSettings> tls =
+        brood::LoadTlsSettings(options.tls, options.configuration);
+    if (!tls) {
+      if (tls.error().reason == "NO_CERTIFICATE") {
+        tls.error().message += "; or say --insecure-loopback, for this machine's own users";
+      }
+      return tls.error();
+    }
+    doors.tls = std::move(*tls);
+    door = brood::Listener::Door::kTls;
   }
-  return sockets;
+  std::string bound;
+  brood::Result<brood::Listener::Socket> tcp =
+      brood::Listener::ListenTcp(options.listen_host, options.listen_port, door, &bound);
+  if (!tcp) return tcp.error();
+  if (doors.tls) {
+    spdlog::info("listening on {} with TLS as '{}'", bound, doors.tls->identity.Uri());
+  } else {
+    spdlog::warn("listening on {} in plaintext: any local user can run jobs here", bound);
+  }
+  doors.sockets.push_back(std::move(*tcp));
+  return doors;
 }
 
 }  // namespace
@@ -122,20 +143,20 @@ int main(int argc, char** argv) {
   const brood::RealClock clock;
   brood::Result<std::unique_ptr<brood::EventLoop>> loop = brood::EventLoop::Create();
   if (!loop) return Fail(loop.error(), options.ready_fd);
-  brood::Result<std::vector<brood::Listener::Socket>> sockets = OpenFurther(options);
-  if (!sockets) return Fail(sockets.error(), options.ready_fd);
+  brood::Result<Doors> doors = OpenDoors(options);
+  if (!doors) return Fail(doors.error(), options.ready_fd);
   brood::Result<std::unique_ptr<brood::Agent>> agent =
       brood::Agent::Create(options, &clock, loop->get());
   if (!agent) return Fail(agent.error(), options.ready_fd);
   // Only now, when the state is ours: an agent that runs keeps its socket.
   brood::Result<brood::UniqueFd> local = brood::ListenUnix(options.socket_path);
   if (!local) return Fail(local.error(), options.ready_fd);
-  sockets->push_back({std::move(*local), true});
+  doors->sockets.push_back({std::move(*local), brood::Listener::Door::kUnix});
   const std::string stopped_mark = brood::StoppedMarkPath(options.runtime_directory);
   ::unlink(stopped_mark.c_str());
   const auto stop = [] { ::kill(::getpid(), SIGTERM); };
   brood::Result<std::unique_ptr<brood::Server>> server =
-      brood::Server::Create(agent->get(), std::move(*sockets), stop);
+      brood::Server::Create(agent->get(), std::move(doors->sockets), doors->tls, stop);
   if (!server) return Fail(server.error(), options.ready_fd);
   std::promise<brood::Status> started;
   (*agent)->Start([&started](const brood::Status& failed) {

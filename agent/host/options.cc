@@ -17,6 +17,7 @@
 #include "common/job/duration.h"
 #include "common/job/job_id.h"
 #include "common/job/limits.h"
+#include "common/tls/configuration.h"
 
 namespace brood {
 namespace {
@@ -67,11 +68,22 @@ Status SplitAddress(const std::string& text, AgentOptions* options) {
   }
   if (host.empty() || port > 65'535) {
     return Error{ErrorCode::kInvalidArgument, "BAD_ADDRESS",
-                 "--listen: '" + text + "' is no address; give unix:/PATH or 127.0.0.1:PORT", ""};
+                 "--listen: '" + text + "' is no address; give unix:/PATH or HOST:PORT", ""};
   }
   options->listen_host = host;
   options->listen_port = static_cast<uint16_t>(port);
   return Ok();
+}
+
+// What the configuration says, but for what the command line does.
+Result<TlsFiles> TlsFilesOf(const std::string& path, const TlsFiles& given) {
+  Result<Configuration> configuration = LoadConfiguration(path);
+  if (!configuration) return configuration.error();
+  TlsFiles files = std::move(configuration->agent);
+  if (!given.certificate.empty()) files.certificate = files.key = given.certificate;
+  if (!given.key.empty()) files.key = given.key;
+  if (!given.ca.empty()) files.ca = given.ca;
+  return files;
 }
 
 }  // namespace
@@ -93,15 +105,23 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   std::string retain_bytes;
   options.retain_bytes = kRetainBytesDefault;
   std::string output_kept;
-  bool insecure = false;
+  TlsFiles tls;
   CLI::App app("brood-agent: runs a host's jobs and serves them over gRPC", "brood-agent");
   app.set_version_flag("--version", kVersion);
   app.add_option("--name", options.name, "Name of the host (default: the system's host name)");
   app.add_option("--socket", options.socket_path,
                  "Unix socket to listen on (default: RUNTIME/agent.sock)");
-  app.add_option("--listen", listen, "A further address: unix:PATH, or a loopback HOST:PORT");
-  app.add_flag("--insecure-loopback", insecure,
+  app.add_option("--listen", listen, "A further address: unix:PATH, or HOST:PORT, with TLS");
+  app.add_flag("--insecure-loopback", options.insecure_loopback,
                "Allow --listen on loopback in plaintext: any local user can then run jobs");
+  app.add_option("--cert", tls.certificate,
+                 "This agent's certificate, in PEM (default: [agent] of BROOD_CONFIG, else "
+                 "certs/agent.pem beside it)")
+      ->type_name("FILE");
+  app.add_option("--key", tls.key, "... its private key (default: the same file)")
+      ->type_name("FILE");
+  app.add_option("--ca", tls.ca, "... and the authority of clients (default: certs/ca.pem)")
+      ->type_name("FILE");
   app.add_option("--slots", options.process_slots, "Jobs at once as processes")
       ->check(CLI::Range(1u, kProcessSlotsMax));
   app.add_option("--thread-slots", options.thread_slots, "Jobs at once as threads")
@@ -172,17 +192,16 @@ Result<AgentOptions> ParseAgentOptions(int argc, char** argv) {
   if (Status bad = ValidateJobId("--name", options.name)) return *bad;
   options.state_directory = MachineStateDirectory(paths->state);
   options.runtime_directory = paths->runtime;
+  options.configuration = paths->config;
   if (listen.rfind("unix:", 0) == 0) {
     options.socket_path = listen.substr(5);
   } else if (!listen.empty()) {
-    if (!insecure) {
-      return Error{ErrorCode::kInvalidArgument, "PLAINTEXT",
-                   "--listen " + listen +
-                       " would serve in plaintext: any local user could run jobs; " +
-                       "say --insecure-loopback if that is meant, or use the unix socket",
-                   ""};
-    }
     if (Status bad = SplitAddress(listen, &options)) return *bad;
+    if (!options.insecure_loopback) {
+      Result<TlsFiles> files = TlsFilesOf(paths->config, tls);
+      if (!files) return files.error();
+      options.tls = std::move(*files);
+    }
   }
   if (options.socket_path.empty()) options.socket_path = AgentSocketPath(options.runtime_directory);
   return options;

@@ -8,6 +8,7 @@
 
 #include "brood/v1/job.pb.h"
 #include "common/base/error.h"
+#include "common/tls/tls_files.h"
 
 namespace brood {
 
@@ -17,9 +18,14 @@ struct AgentOptions {
   std::string state_directory;  // of this machine: STATE/<machine-id>
   std::string runtime_directory;
   std::string socket_path;
-  // A loopback TCP address to listen on too, in plaintext; empty: none.
+  // A TCP address to listen on too; empty: none.
   std::string listen_host;
   uint16_t listen_port = 0;
+  // There in plaintext: only if it is loopback.
+  bool insecure_loopback = false;
+  // There with TLS, as the configuration's file and the command line say.
+  TlsFiles tls;
+  std::string configuration;
   uint32_t process_slots = 0;
   uint32_t thread_slots = 0;
   uint32_t queue_limit = 0;

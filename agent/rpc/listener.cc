@@ -2,6 +2,7 @@
 #include "agent/rpc/listener.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -40,50 +41,65 @@ bool IsLoopback(const sockaddr_storage& address) {
   return address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
+std::string AddressText(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    return std::string(text) + ":" + std::to_string(ntohs(v4.sin_port));
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+  return std::string("[") + text + "]:" + std::to_string(ntohs(v6.sin6_port));
+}
+
 }  // namespace
 
-Result<UniqueFd> Listener::ListenLoopback(const std::string& host, uint16_t port, uint16_t* bound) {
-  sockaddr_storage address{};
-  auto& v4 = reinterpret_cast<sockaddr_in&>(address);
-  auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
-  const std::string number = host == "localhost" ? "127.0.0.1" : host;
-  if (::inet_pton(AF_INET, number.c_str(), &v4.sin_addr) == 1) {
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-  } else if (::inet_pton(AF_INET6, number.c_str(), &v6.sin6_addr) == 1) {
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-  } else {
+Result<Listener::Socket> Listener::ListenTcp(const std::string& host, uint16_t port, Door door,
+                                             std::string* bound) {
+  addrinfo wanted{};
+  wanted.ai_family = AF_UNSPEC;
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  // Else it may be ::1 only.
+  const std::string name = host == "localhost" ? "127.0.0.1" : host;
+  const int failed = ::getaddrinfo(name.c_str(), std::to_string(port).c_str(), &wanted, &found);
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, ::freeaddrinfo);
+  if (failed != 0) {
     return Error{ErrorCode::kInvalidArgument, "BAD_ADDRESS",
-                 "--listen: '" + host + "' is no address; give 127.0.0.1:PORT or [::1]:PORT", ""};
+                 "--listen: '" + host + "' is no address: " + ::gai_strerror(failed) +
+                     "; give one of this machine, as 10.0.0.1:7431 or [::]:7431",
+                 ""};
   }
-  UniqueFd fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return ErrnoError(errno, "socket");
   const int one = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0) {
     return ErrnoError(errno, "bind to '" + host + ":" + std::to_string(port) + "'");
   }
   // Judged by what was bound, not by what was asked for.
   sockaddr_storage actual{};
   socklen_t size = sizeof(actual);
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&actual), &size) != 0 ||
-      !IsLoopback(actual)) {
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&actual), &size) != 0) {
+    return ErrnoError(errno, "look at the socket");
+  }
+  if (door != Door::kTls && !IsLoopback(actual)) {
     return Error{ErrorCode::kInvalidArgument, "NOT_LOOPBACK",
                  "--listen: '" + host +
-                     "' can be reached from other machines, and this version speaks " +
-                     "TLS to nobody; use a loopback address, or the unix socket",
+                     "' can be reached from other machines, and --insecure-loopback is for "
+                     "loopback only; leave it out, and give the agent a certificate "
+                     "(`brood certs issue agent NAME`)",
                  ""};
   }
   if (::listen(fd.get(), kBacklog) != 0) return ErrnoError(errno, "listen");
-  *bound =
-      ntohs(actual.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(actual).sin_port
-                                        : reinterpret_cast<const sockaddr_in6&>(actual).sin6_port);
-  return fd;
+  *bound = AddressText(actual);
+  return Socket{std::move(fd), door};
 }
 
-Listener::Listener(std::vector<Socket> sockets, Acceptor acceptor)
-    : sockets_(std::move(sockets)), acceptor_(std::move(acceptor)) {}
+Listener::Listener(std::vector<Socket> sockets, Acceptor plain, Acceptor tls)
+    : sockets_(std::move(sockets)), plain_(std::move(plain)), tls_(std::move(tls)) {}
 
 Listener::~Listener() {
   if (!thread_.joinable()) return;
@@ -116,7 +132,7 @@ void Listener::Accept(const Socket& socket) {
     spdlog::warn("a connection was refused: almost out of descriptors");
     return;
   }
-  if (socket.is_unix) {
+  if (socket.door == Door::kUnix) {
     const Result<PeerCredentials> peer = ReadPeerCredentials(fd.get());
     if (!peer || (peer->uid != ::geteuid() && peer->uid != 0)) {
       spdlog::warn("a connection of user {} was refused", peer ? peer->uid : 0);
@@ -129,7 +145,7 @@ void Listener::Accept(const Socket& socket) {
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
   parameters.listener_fd = socket.fd.get();
   parameters.fd = fd.release();
-  acceptor_->HandleNewConnection(&parameters);
+  (socket.door == Door::kTls ? tls_ : plain_)->HandleNewConnection(&parameters);
 }
 
 void Listener::Pause() {

@@ -21,29 +21,38 @@ class Listener {
  public:
   using Acceptor = std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>;
 
-  // Listening descriptors; those of unix sockets admit only this user and root.
+  // Whom a listening descriptor lets in.
+  enum class Door {
+    kUnix,       // this user and root
+    kPlaintext,  // whoever connects
+    kTls,        // who has a certificate
+  };
   struct Socket {
     UniqueFd fd;
-    bool is_unix = false;
+    Door door = Door::kUnix;
   };
 
-  Listener(std::vector<Socket> sockets, Acceptor acceptor);
+  // `tls` takes the connections of doors with TLS; may be null if there are none.
+  Listener(std::vector<Socket> sockets, Acceptor plain, Acceptor tls);
   ~Listener();
 
   // From the first call on connections are taken. The server must have been started.
   Status Start();
 
-  // A loopback TCP address to listen on; any other is refused: without TLS
-  // nobody beyond this machine may come in. Port 0 takes a free one; `port` is
-  // what it became.
-  static Result<UniqueFd> ListenLoopback(const std::string& host, uint16_t port, uint16_t* bound);
+  // Listens on a TCP address: numbers, or a name, of which the first address is taken. Through a
+  // door without TLS nobody beyond this machine may come in: judged by what was bound, any address
+  // that is not loopback is refused, before the first connection could be made. Port 0 takes a free
+  // one; `bound` is what it became, "127.0.0.1:7431".
+  static Result<Socket> ListenTcp(const std::string& host, uint16_t port, Door door,
+                                  std::string* bound);
 
  private:
   void Accept(const Socket& socket);
   void Pause();
 
   std::vector<Socket> sockets_;
-  const Acceptor acceptor_;
+  const Acceptor plain_;
+  const Acceptor tls_;
   std::unique_ptr<EventLoop> loop_;
   std::thread thread_;
   bool paused_ = false;

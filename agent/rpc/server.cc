@@ -28,6 +28,7 @@ Server::Server(Agent* agent, std::function<void()> stop)
       host_(agent, std::move(stop)) {}
 
 Result<std::unique_ptr<Server>> Server::Create(Agent* agent, std::vector<Listener::Socket> sockets,
+                                               const std::optional<TlsSettings>& tls,
                                                std::function<void()> stop) {
   // Reflection describes what the generated pool holds; gRPC's own health
   // service has no descriptor, so it is linked in here.
@@ -55,9 +56,14 @@ Result<std::unique_ptr<Server>> Server::Create(Agent* agent, std::vector<Listene
   builder.RegisterService(&server->jobs_);
   builder.RegisterService(&server->parents_);
   builder.RegisterService(&server->host_);
-  Listener::Acceptor acceptor = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+  constexpr auto kFromFd = grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD;
+  Listener::Acceptor plain = builder.experimental().AddExternalConnectionAcceptor(
+      kFromFd, grpc::InsecureServerCredentials());
+  Listener::Acceptor with_tls;
+  if (tls) {
+    with_tls =
+        builder.experimental().AddExternalConnectionAcceptor(kFromFd, MakeTlsCredentials(*tls));
+  }
   if (Planted(Bug::kStockListener)) {
     sockets.clear();
     builder.AddListeningPort("unix:" + agent->options().socket_path,
@@ -67,7 +73,8 @@ Result<std::unique_ptr<Server>> Server::Create(Agent* agent, std::vector<Listene
   if (server->server_ == nullptr) {
     return Error{ErrorCode::kInternal, "SERVER_FAILED", "gRPC could not start its server", ""};
   }
-  server->listener_ = std::make_unique<Listener>(std::move(sockets), std::move(acceptor));
+  server->listener_ =
+      std::make_unique<Listener>(std::move(sockets), std::move(plain), std::move(with_tls));
   return server;
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "agent/host/agent.h"
@@ -12,6 +13,7 @@
 #include "agent/rpc/job_service.h"
 #include "agent/rpc/listener.h"
 #include "agent/rpc/parent_service.h"
+#include "agent/rpc/tls.h"
 #include "agent/rpc/write_watch.h"
 
 namespace brood {
@@ -21,8 +23,10 @@ namespace brood {
 class Server {
  public:
   // Takes no connection yet: those that come wait in the sockets' backlog. `stop` is called, from
-  // another thread, when a client has stopped the agent.
+  // another thread, when a client has stopped the agent. `tls` is for sockets whose door asks for
+  // it.
   static Result<std::unique_ptr<Server>> Create(Agent* agent, std::vector<Listener::Socket> sockets,
+                                                const std::optional<TlsSettings>& tls,
                                                 std::function<void()> stop);
   // Takes connections, from the first call of this on.
   Status Serve() { return listener_->Start(); }

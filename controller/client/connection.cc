@@ -10,6 +10,8 @@
 
 #include "common/rpc/grpc_status.h"
 #include "controller/client/stubs.h"
+#include "controller/client/tls_channel.h"
+#include "controller/client/tls_diagnosis.h"
 
 namespace brood {
 namespace {
@@ -47,10 +49,21 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     "retryableStatusCodes": ["UNAVAILABLE"]
   }}]})";
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
-  // Never undone: the library's own shutdown, with the last channel, waits for its
-  // threads, now and then for 10 s.
-  ::grpc_init();
+// Unix sockets know their users; loopback was asked for by name.
+Result<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const HostAddress& address) {
+  if (address.insecure || address.target.rfind("unix:", 0) == 0) {
+    return grpc::InsecureChannelCredentials();
+  }
+  Result<std::shared_ptr<grpc::ChannelCredentials>> tls = MakeTlsChannelCredentials(address);
+  if (tls) return tls;
+  return Error{ErrorCode::kFailedPrecondition, tls.error().reason,
+               "host '" + address.name + "' is at '" + address.target +
+                   "', which takes TLS: " + tls.error().message,
+               "address"};
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMilliseconds);
@@ -67,7 +80,19 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A unix socket's path makes no authority; agents do not look at it.
   if (target.rfind("unix:", 0) == 0) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(target, credentials, arguments);
+}
+
+bool SpeaksTls(const HostAddress& address) {
+  return address.tls != nullptr && !address.insecure && address.target.rfind("unix:", 0) != 0;
+}
+
+// The transport has got no connection of TCP, so that TLS is not to blame.
+bool IsUnreached(const std::string& message) {
+  for (const char* sign : {"refused", "No route", "nreachable", "imed out", "imeout"}) {
+    if (message.find(sign) != std::string::npos) return true;
+  }
+  return false;
 }
 
 template <typename Stub, typename Request, typename Response>
@@ -94,6 +119,9 @@ Error CallError(const HostAddress& address, const grpc::Status& status) {
   // No details: the status is the transport's own, not the agent's.
   const bool transports_own = status.error_details().empty();
   if (transports_own && error.code == ErrorCode::kUnavailable) {
+    if (SpeaksTls(address) && !IsUnreached(error.message)) {
+      if (Status why = DiagnoseTls(address)) return *why;
+    }
     error.reason = kUnreachable;
     error.message = "the agent at '" + address.target +
                     "' cannot be reached: " + status.error_message() +
@@ -131,7 +159,12 @@ void PrepareRetry(Connection& connection) {
 
 Result<std::unique_ptr<Connection>> Connection::Open(HostAddress address) {
   if (Status status = CheckAddress(address)) return *status;
-  auto stubs = std::make_unique<Stubs>(MakeChannel(address.target));
+  // Never undone: the library's own shutdown, with the last channel, waits for its
+  // threads, now and then for 10 s.
+  ::grpc_init();
+  const Result<std::shared_ptr<grpc::ChannelCredentials>> credentials = MakeCredentials(address);
+  if (!credentials) return credentials.error();
+  auto stubs = std::make_unique<Stubs>(MakeChannel(address.target, *credentials));
   return std::unique_ptr<Connection>(new Connection(std::move(address), std::move(stubs)));
 }
 

@@ -31,7 +31,8 @@ void QuietTransport();
 // repeated safely are repeated by the transport while a host is UNAVAILABLE.
 class Connection {
  public:
-  // An error if that host may not be connected to (CheckAddress).
+  // An error if that host may not be connected to (CheckAddress); FAILED_PRECONDITION for TCP with
+  // TLS without files that fit.
   static Result<std::unique_ptr<Connection>> Open(HostAddress address);
   ~Connection();
   Connection(const Connection&) = delete;

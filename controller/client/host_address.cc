@@ -32,11 +32,11 @@ Status CheckAddress(const HostAddress& address) {
                      "'; write unix:/PATH or HOST:PORT",
                  "address"};
   }
-  if (!address.insecure || !IsLoopback(target.substr(0, colon))) {
+  if (address.insecure ? !IsLoopback(target.substr(0, colon)) : address.tls == nullptr) {
     return Error{ErrorCode::kFailedPrecondition, "INSECURE_ADDRESS",
                  "host '" + address.name + "' is at '" + address.target +
-                     "': plain TCP is for loopback only, and only with `insecure = true` in the "
-                     "hosts file; use a unix socket",
+                     "': TCP without TLS is for loopback only, and only with `insecure = true` in "
+                     "the hosts file; elsewhere leave that out, and have a certificate",
                  "address"};
   }
   return Ok();

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/base/unique_fd.h"
+#include "common/tls/configuration.h"
 #include "controller/client/clustershell.h"
 #include "controller/client/host_fold.h"
 #include "controller/client/host_set.h"
@@ -115,6 +116,9 @@ Result<Inventory> Inventory::Load(const Paths& paths) {
   Inventory inventory;
   inventory.lab_file_ = LabRegistryPath(paths.state);
   inventory.local_ = {kLocalHostName, "unix:" + AgentSocketPath(paths.runtime), false};
+  const Result<Configuration> configuration = LoadConfiguration(paths.config);
+  if (!configuration) return configuration.error();
+  inventory.user_ = std::make_shared<const TlsFiles>(configuration->user);
   for (const std::string& path : {paths.hosts, inventory.lab_file_}) {
     Result<std::string> text = ReadHostsFile(path);
     if (!text) return text.error();
@@ -142,6 +146,7 @@ Status Inventory::Add(std::string_view text, const std::string& origin) {
       if (section == "hosts") {
         Result<Host> host = ReadHost(origin, name, value);
         if (!host) return host.error();
+        host->address.tls = user_;
         if (!hosts_.emplace(name, host->address).second) twice_[name] = origin;
         labels_[name].merge(host->labels);
         origins_.emplace(name, origin);

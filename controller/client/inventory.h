@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,8 +26,7 @@ inline constexpr char kLabGroup[] = "lab";
 //   [hosts.node1]
 //   address = "unix:/run/brood/agent.sock"
 //   [hosts.node2]
-//   address = "127.0.0.1:7431"
-//   insecure = true
+//   address = "10.0.0.12:7431"       # with TLS, as the user of the configuration
 //   labels = {gpu = "a100"}
 //   [groups]
 //   web = "node1,node2"
@@ -69,6 +69,8 @@ class Inventory {
   std::map<std::string, std::string> twice_;
   std::string lab_file_;
   HostAddress local_;
+  // Who we are for hosts over TLS.
+  std::shared_ptr<const TlsFiles> user_;
 };
 
 // The lab's registry: STATE/lab/hosts.toml.
