@@ -2,6 +2,7 @@
 #include "agent/rpc/access.h"
 
 #include <string>
+#include <utility>
 
 namespace brood {
 namespace {
@@ -38,7 +39,9 @@ const char* RoleWord(v1::Role role) {
 }
 
 Error Denied(const Identity& caller, const std::string& why) {
-  return Error{ErrorCode::kPermissionDenied, "NOT_ALLOWED", "'" + caller.Uri() + "' " + why, ""};
+  std::string message = "'";
+  message += caller.Uri() + "' " + why;
+  return Error{ErrorCode::kPermissionDenied, "NOT_ALLOWED", std::move(message), ""};
 }
 
 }  // namespace
