@@ -149,6 +149,9 @@ TEST_F(InventoryTest, ChecksWhatIsOnlyFoundInUse) {
 address = "n1.lab:99999"
 [hosts.n2]
 address = "n2.lab:7431"
+insecure = true
+[hosts.with-tls]
+address = "n5.lab:7431"
 [hosts.other]
 address = "unix:relative"
 [groups]
@@ -157,7 +160,7 @@ bad = "n["
 )");
   EXPECT_THAT(Load().Check(),
               ElementsAre(HasSubstr("host 'n1' is 'n1.lab:99999'; write unix:/PATH"),
-                          HasSubstr("'n2.lab:7431': plain TCP is for loopback only"),
+                          HasSubstr("'n2.lab:7431': TCP without TLS is for loopback only"),
                           HasSubstr("is 'unix:relative'; write"), HasSubstr("group 'bad'"),
                           HasSubstr("group 'web': no host is named 'n[3-4]'")));
 }
