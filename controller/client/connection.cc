@@ -135,11 +135,11 @@ Error CallError(const HostAddress& address, const grpc::Status& status) {
 
 Error CallError(Connection& connection, const grpc::Status& status) {
   Error error = CallError(connection.address(), status);
-  const absl::MutexLock lock(&connection.stubs().mutex);
-  const Status& not_back = connection.stubs().not_back;
-  if (error.reason == kUnreachable && not_back) {
-    error.reason = not_back->reason;
-    error.message = not_back->message;
+  Connection::Stubs& stubs = connection.stubs();
+  const absl::MutexLock lock(&stubs.mutex);
+  if (error.reason == kUnreachable && stubs.not_back) {
+    error.reason = stubs.not_back->reason;
+    error.message = stubs.not_back->message;
   }
   return error;
 }
@@ -147,8 +147,9 @@ Error CallError(Connection& connection, const grpc::Status& status) {
 void PrepareRetry(Connection& connection) {
   if (connection.address().bring_back) {
     Status not_back = connection.address().bring_back();
-    const absl::MutexLock lock(&connection.stubs().mutex);
-    connection.stubs().not_back = std::move(not_back);
+    Connection::Stubs& stubs = connection.stubs();
+    const absl::MutexLock lock(&stubs.mutex);
+    stubs.not_back = std::move(not_back);
   }
   const std::shared_ptr<grpc::Channel>& channel = connection.stubs().channel;
   grpc::experimental::ChannelResetConnectionBackoff(channel.get());
