@@ -23,17 +23,13 @@ namespace {
 #define BROOD_HAS(feature) 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || BROOD_HAS(address_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    BROOD_HAS(address_sanitizer) || BROOD_HAS(thread_sanitizer)
 constexpr bool kForksInheritLocks = true;
 #else
 constexpr bool kForksInheritLocks = false;
 #endif
-#if defined(__SANITIZE_THREAD__) || BROOD_HAS(thread_sanitizer)
-// A sanitizer's parent has twenty times the pages to copy.
-constexpr uint64_t kForks = 300;
-#else
 constexpr uint64_t kForks = 10'000;
-#endif
 constexpr int kThreads = 16;
 // Live at once: enough that the parent need not wait, and few beside it for the CPUs.
 constexpr uint64_t kWindow = 16;
@@ -43,7 +39,7 @@ class ParentForksLoadTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (kForksInheritLocks)
-      GTEST_SKIP() << "AddressSanitizer's allocator is not held for a fork: a child waits for ever";
+      GTEST_SKIP() << "a sanitizer's own locks are not held for a fork: a child waits for ever";
     ASSERT_TRUE(driver_.Connect()) << driver_.Log();
     // Jobs that print nothing have nothing to be read.
     driver_.set_reads_output(false);
