@@ -42,9 +42,12 @@ std::vector<int> ProcessesNaming(const std::string& directory) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const int pid = std::atoi(entry.path().filename().c_str());
     if (pid <= 0 || pid == ::getpid()) continue;
+    // By read, which takes a process that ends meanwhile for an end: an iterator throws.
     std::ifstream file(entry.path() / "cmdline");
-    const std::string words((std::istreambuf_iterator<char>(file)),
-                            std::istreambuf_iterator<char>());
+    std::string words;
+    char bytes[4096];
+    while (file.read(bytes, sizeof(bytes)), file.gcount() > 0)
+      words.append(bytes, static_cast<size_t>(file.gcount()));
     if (words.find(directory + "/") != std::string::npos) pids.push_back(pid);
   }
   return pids;
