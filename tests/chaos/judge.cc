@@ -101,6 +101,9 @@ void JudgeEnd(const std::string& id, const Plan& plan, const Life& life, const L
     } else if (job.outcome() == v1::OUTCOME_FAILED_TO_START && !life.started && runs.begun == 0 &&
                ++*failed_starts <= observed.starts_may_fail) {
       // As it was made to.
+    } else if (plan.is_thread && job.outcome() == v1::OUTCOME_THREW &&
+               ++*failed_starts <= observed.starts_may_fail) {
+      // A thread's pipe is made where it first writes: its own code is told.
     } else if (!stopped) {
       verdict->Breach(4,
                       id + " ended as " + v1::Outcome_Name(job.outcome()) + ": " + job.message());
