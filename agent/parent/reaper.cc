@@ -74,6 +74,8 @@ void Reaper::Watch(ProcessJob* job) {
 }
 
 void Reaper::OnEnds() {
+  while (Planted(Bug::kWaitForAnyChild) && ::waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
   epoll_event events[kEndsPerRound];
   const int count = ::epoll_wait(epoll_.get(), events, kEndsPerRound, 0);
   for (int i = 0; i < count; ++i) Reap(static_cast<ProcessJob*>(events[i].data.ptr));
@@ -135,8 +137,6 @@ void Reaper::OnSigchld() {
   while (::read(sigchld_.get(), &seen, sizeof(seen)) == static_cast<ssize_t>(sizeof(seen))) {
     changed = changed || seen.ssi_code == CLD_STOPPED || seen.ssi_code == CLD_CONTINUED ||
               seen.ssi_code == CLD_TRAPPED;
-  }
-  while (Planted(Bug::kWaitForAnyChild) && ::waitpid(-1, nullptr, WNOHANG) > 0) {
   }
   bool noted = false;
   if (changed) {
