@@ -76,7 +76,8 @@ bool Agent::HoldsOtherBoot() {
     WriteBoot();
     return false;
   }
-  return boot != ReadBootId();
+  const std::string present = ReadBootId();
+  return !present.empty() && boot != present;
 }
 
 // As a whole or not at all: from half an id the next agent would take those who live for gone.
@@ -87,6 +88,8 @@ void Agent::WriteBoot() const {
                              << std::flush) ||
       ::rename(fresh.c_str(), path.c_str()) != 0) {
     spdlog::warn("the file '{}' cannot be written: {}", path, ErrnoError(errno, "rename").message);
+    // A full disk: better none than that of another boot, by which those who live would be removed.
+    ::unlink(path.c_str());
   }
 }
 
